@@ -1,0 +1,70 @@
+/** What a connector is: how one kind of app is told to revoke one account. */
+import type { ZodType } from 'zod';
+import type { OutboundRequest, OutboundResponse } from '../outbound/outbound.js';
+import type { SigningKeys } from '../outbound/signing-keys.js';
+
+/** `full` ends sessions and tokens; `refresh-only` (Okta's "partial support") leaves sessions alone. */
+export type Mode = 'full' | 'refresh-only';
+
+/** The identifier by which the app knows the user, chosen by the app's `account:` setting. */
+export type Account = string;
+
+/** One attempt to revoke one account. */
+export type Call = {
+  revocationId: string;
+  tenant: string;
+  app: string;
+  mode: Mode;
+  /** The same on every attempt for this account, so that the app can tell a repeat. */
+  idempotencyKey: string;
+  /** Ids of the gateways that this revocation has passed, ours last: a chain of gateways must not become a ring. */
+  via: readonly string[];
+  /** Aborted at the attempt's deadline, and when the gateway stops. */
+  signal: AbortSignal;
+  now: () => Date;
+  publicUrl: string;
+  signingKeys: SigningKeys;
+  send(url: string, request: OutboundRequest): Promise<OutboundResponse>;
+};
+
+export type Outcome = {
+  /** `accepted`: the app said that it will. `none`: it had nothing to revoke, or does not know the account. */
+  state: 'revoked' | 'accepted' | 'none';
+  what: ('sessions' | 'refresh_tokens' | 'access_tokens' | 'credentials')[];
+  /** What lives on, where something does. */
+  partial?: string;
+};
+
+/** Whether the options would work, found out without changing anything at the app. */
+export type Check = { ok: true; detail: string } | { ok: false; problem: string };
+
+export type Connector<Options> = {
+  name: string;
+  options: ZodType<Options>;
+  /** What it revokes, what it cannot, and the page that says so. */
+  docs: string;
+  revoke(account: Account, options: Options, call: Call): Promise<Outcome>;
+  check(options: Options, call: Pick<Call, 'send' | 'signal'>): Promise<Check>;
+};
+
+/** Why an attempt failed: a closed set, used as a metric label. */
+export type Reason = 'auth' | 'rate_limited' | 'refused' | 'not_found' | 'server' | 'network' | 'timeout';
+
+/** The app failed. `message` names the connector and the operation; never a credential, a JWT or an account. */
+export class ConnectorError extends Error {
+  readonly reason: Reason;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    reason: Reason,
+    message: string,
+    more: { retryable: boolean; retryAfterMs?: number | undefined; cause?: unknown },
+  ) {
+    super(message, { cause: more.cause });
+    this.name = 'ConnectorError';
+    this.reason = reason;
+    this.retryable = more.retryable;
+    this.retryAfterMs = more.retryAfterMs;
+  }
+}

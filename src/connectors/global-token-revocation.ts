@@ -1,0 +1,65 @@
+/** Hands a revocation on to another Global Token Revocation receiver, with a JWT in Okta's own profile. */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { Connector } from './connector.js';
+import { request } from './request.js';
+
+const LIFETIME_SECONDS = 300;
+const NOT_BEFORE_SECONDS = 300;
+
+const options = z.strictObject({
+  url: z.url().describe("The receiver's Global Token Revocation endpoint."),
+  client: z.string().min(1).describe('The id under which the receiver knows this gateway: the `sub` of the JWT.'),
+  issuer: z.string().min(1).optional().describe('The `iss` of the JWT; `publicUrl` where it is not given.'),
+  subjectIssuer: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('With it the subject goes as `iss_sub` under this issuer; without it as `email`.'),
+});
+
+export const globalTokenRevocation: Connector<z.output<typeof options>> = {
+  name: 'global-token-revocation',
+  options,
+  docs: `Sends \`sub_id\` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401.
+204 means that the receiver has begun, so the outcome is \`accepted\`; an unknown user (404) is \`none\`.
+The JWT carries a \`via\` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.
+Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revocation/`,
+
+  async revoke(account, { url, client, issuer, subjectIssuer }, call) {
+    const iat = Math.floor(call.now().getTime() / 1000);
+    const jwt = await call.signingKeys.sign('global-token-revocation+jwt', {
+      iss: issuer ?? call.publicUrl,
+      sub: client,
+      aud: url.replace(/[?#].*$/, ''),
+      jti: randomUUID(),
+      iat,
+      nbf: iat - NOT_BEFORE_SECONDS,
+      exp: iat + LIFETIME_SECONDS,
+      via: [...call.via],
+    });
+    const sub_id = subjectIssuer
+      ? { format: 'iss_sub', iss: subjectIssuer, sub: account }
+      : { format: 'email', email: account };
+    try {
+      await request(
+        'global-token-revocation: POST to the receiver',
+        url,
+        {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${jwt}` },
+          body: JSON.stringify({ sub_id }),
+        },
+        call,
+      );
+    } catch (error) {
+      if ((error as { reason?: string }).reason === 'not_found') return { state: 'none', what: [] };
+      throw error;
+    }
+    return { state: 'accepted', what: ['sessions', 'refresh_tokens'] };
+  },
+
+  async check() {
+    return { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' };
+  },
+};

@@ -1,0 +1,67 @@
+/** Ends a person's sessions at an OpenID Connect relying party (OpenID Connect Back-Channel Logout 1.0). */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { type Connector, ConnectorError } from './connector.js';
+import { request } from './request.js';
+
+const LIFETIME_SECONDS = 120; // §4 recommends two minutes at most.
+
+const options = z.strictObject({
+  url: z.url().describe("The relying party's back-channel logout URI."),
+  clientId: z.string().min(1).describe('The client id under which the relying party knows itself: the `aud`.'),
+  issuer: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The `iss` that the relying party expects; `publicUrl` where it is not given. Its keys must include ours.',
+    ),
+});
+
+export const oidcBackchannelLogout: Connector<z.output<typeof options>> = {
+  name: 'oidc-backchannel-logout',
+  options,
+  docs: `Sends a logout token without \`sid\`, which ends all sessions of that \`iss\` and \`sub\`.
+The relying party must find the gateway's public key (\`/.well-known/jwks.json\`) among the keys of that issuer.
+Refresh tokens with \`offline_access\` live on: the specification says that they should not be revoked (§2.7).
+Source: https://openid.net/specs/openid-connect-backchannel-1_0.html`,
+
+  async revoke(account, { url, clientId, issuer }, call) {
+    if (call.mode === 'refresh-only') {
+      throw new ConnectorError(
+        'refused',
+        'oidc-backchannel-logout: cannot leave sessions alone, as refresh-only asks',
+        {
+          retryable: false,
+        },
+      );
+    }
+    const iat = Math.floor(call.now().getTime() / 1000);
+    const logoutToken = await call.signingKeys.sign('logout+jwt', {
+      iss: issuer ?? call.publicUrl,
+      aud: clientId,
+      sub: account,
+      iat,
+      exp: iat + LIFETIME_SECONDS,
+      jti: randomUUID(),
+      events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+    });
+    await request(
+      'oidc-backchannel-logout: POST to the relying party',
+      url,
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ logout_token: logoutToken }).toString(),
+      },
+      call,
+      // A relying party that has not yet fetched our key answers 400 (§2.8), and fetches it some seconds later.
+      { 400: { reason: 'refused', retryable: true } },
+    );
+    return { state: 'revoked', what: ['sessions'], partial: 'refresh tokens with offline_access live on' };
+  },
+
+  async check() {
+    return { ok: true, detail: 'nothing to ask: the specification has no call that changes nothing' };
+  },
+};
