@@ -1,0 +1,240 @@
+/** Reads the environment and the settings file once: every setting, or every problem with them at once. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isMap, LineCounter, parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { registry } from './connectors/registry.js';
+import { type Settings, settingsSchema } from './settings.js';
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the process itself is told by its environment. */
+export type ProcessConfig = {
+  port: number;
+  host: string;
+  redisUrl: string | undefined;
+  configFile: string;
+  dataDir: string;
+  adminToken: string | undefined;
+  logLevel: (typeof LOG_LEVELS)[number];
+};
+
+export type Config = Readonly<ProcessConfig & { settings: Settings }>;
+
+/** Everything that is wrong with the settings: one line each, with its place. Values are never shown. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** Reads every setting. Throws a ConfigError that lists every problem of the environment and of the file. */
+export function readConfig(env: Environment = process.env): Config {
+  const problems: string[] = [];
+  const own = readProcessConfig(env, problems);
+  const settings = readSettingsFile(own.configFile, env, problems);
+  if (problems.length > 0 || !settings) throw new ConfigError(problems);
+  return Object.freeze({ ...own, settings });
+}
+
+/** The settings of the process alone, for commands that need no settings file. */
+export function readProcessConfig(env: Environment, problems: string[]): ProcessConfig {
+  const port = env.PORT || '3000';
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) problems.push('PORT is not a port: use 0 to 65535');
+  const redisUrl = env.REDIS_URL || undefined;
+  if (redisUrl && !/^(rediss?|unix):\/\//.test(redisUrl)) {
+    problems.push('REDIS_URL is not a Redis address: use redis://host:6379, rediss://… or unix:///path/to/socket');
+  }
+  const adminToken = env.ADMIN_TOKEN || undefined;
+  if (adminToken && adminToken.length < 20) problems.push('ADMIN_TOKEN is too short: use at least 20 characters');
+  const logLevel = LOG_LEVELS.find((level) => level === (env.LOG_LEVEL || 'info'));
+  if (!logLevel) problems.push(`LOG_LEVEL is not a level: use one of ${LOG_LEVELS.join(', ')}`);
+  return {
+    port: Number(port),
+    host: env.HOST || '127.0.0.1',
+    redisUrl,
+    configFile: resolve(env.CONFIG_FILE || 'universal-logout.yaml'),
+    dataDir: resolve(env.DATA_DIR || 'data'),
+    adminToken,
+    logLevel: logLevel ?? 'info',
+  };
+}
+
+function readSettingsFile(file: string, env: Environment, problems: string[]): Settings | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const missing = (error as { code?: string }).code === 'ENOENT';
+    problems.push(
+      missing
+        ? `There is no settings file at ${file}: run \`universal-logout init\` to write one, or name one with CONFIG_FILE.`
+        : `The settings file ${file} cannot be read (${(error as { code?: string }).code ?? 'unknown error'}).`,
+    );
+    return undefined;
+  }
+  return parseSettings(text, file, env, problems);
+}
+
+/** Parses YAML or JSON text; `file` names it in problems and is where relative paths start. */
+export function parseSettings(text: string, file: string, env: Environment, problems: string[]): Settings | undefined {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const at = (offset: number | undefined) => {
+    const { line, col } = lines.linePos(offset ?? 0);
+    return `${file}:${line}:${col}`;
+  };
+  for (const error of document.errors) problems.push(`${at(error.pos[0])} ${error.message}`);
+  if (document.errors.length > 0) return undefined;
+
+  /** The offset of the deepest node on the way to `path` that exists. */
+  const offsetOf = (path: readonly PropertyKey[]): number => {
+    for (let length = path.length; length >= 0; length--) {
+      const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+      const range = (node as { range?: [number, number, number] } | undefined)?.range;
+      if (range) return range[0];
+    }
+    return 0;
+  };
+  const report = (path: readonly PropertyKey[], problem: string) =>
+    problems.push(`${at(offsetOf(path))} ${pathText(path)} ${problem}`.replace('  ', ' '));
+
+  const before = problems.length;
+  const unset = new Set<string>();
+  const filled = fillIn(document.toJS(), env, [], (path, problem) => {
+    unset.add(pathText(path));
+    report(path, problem);
+  });
+  const parsed = settingsSchema(registry).safeParse(filled);
+  checkAcross(filled, report);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      if (unset.has(pathText(issue.path))) continue;
+      if (issue.code === 'unrecognized_keys') {
+        const map = document.getIn(issue.path, true);
+        for (const key of issue.keys) {
+          const pair = isMap(map) ? map.items.find((item) => String(item.key) === key) : undefined;
+          const place = (pair?.key as { range?: [number] } | undefined)?.range?.[0] ?? offsetOf(issue.path);
+          problems.push(`${at(place)} ${pathText([...issue.path, key])} is not a setting`);
+        }
+      } else {
+        report(issue.path, wording(issue));
+      }
+    }
+    return undefined;
+  }
+  if (problems.length > before) return undefined;
+  readCertificates(parsed.data, dirname(file), report);
+  return problems.length > before ? undefined : parsed.data;
+}
+
+type Report = (path: readonly PropertyKey[], problem: string) => void;
+
+/** Replaces `${NAME}` in every string by the environment's value. */
+function fillIn(value: unknown, env: Environment, path: PropertyKey[], report: Report): unknown {
+  if (typeof value === 'string') {
+    return value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_, name: string) => {
+      if (env[name]) return env[name];
+      report(path, `names \${${name}}, which the environment does not have`);
+      return `\${${name}}`;
+    });
+  }
+  if (Array.isArray(value)) return value.map((item, index) => fillIn(item, env, [...path, index], report));
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, fillIn(item, env, [...path, key], report)]),
+    );
+  }
+  return value;
+}
+
+type Raw = Readonly<Record<string, unknown>>;
+
+const record = (value: unknown): Raw => (value !== null && typeof value === 'object' ? (value as Raw) : {});
+const list = (value: unknown): Raw[] => (Array.isArray(value) ? value.map(record) : []);
+
+/** What the schema cannot say of one value alone; over the raw settings, so that one mistake does not hide another. */
+function checkAcross(settings: unknown, report: Report): void {
+  const { outbound, tenants, alerts } = record(settings);
+  const networks = record(outbound).allowNetworks;
+  const noHttp = !Array.isArray(networks) || networks.length === 0;
+  const checkScheme = (path: readonly PropertyKey[], url: unknown) => {
+    if (noHttp && typeof url === 'string' && url.startsWith('http:')) {
+      report(path, 'is plain http, which is allowed only to networks listed in outbound.allowNetworks');
+    }
+  };
+  checkScheme(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
+  checkUnique(list(tenants), ['tenants'], report);
+  list(tenants).forEach((tenant, t) => {
+    checkUnique(list(tenant.trusts), ['tenants', t, 'trusts'], report);
+    checkUnique(list(tenant.apps), ['tenants', t, 'apps'], report);
+    const pairs = new Set<string>();
+    list(tenant.trusts).forEach((trust, i) => {
+      const path = ['tenants', t, 'trusts', i];
+      const issuers = Array.isArray(trust.issuers) ? trust.issuers : [];
+      issuers.forEach((issuer, j) => {
+        const pair = JSON.stringify([issuer, trust.client]);
+        if (pairs.has(pair)) report([...path, 'issuers', j], 'is already trusted with the same client in this tenant');
+        pairs.add(pair);
+      });
+      for (const source of ['jwksUri', 'discovery']) checkScheme([...path, 'keys', source], record(trust.keys)[source]);
+    });
+    list(tenant.apps).forEach((app, i) => {
+      checkScheme(['tenants', t, 'apps', i, 'options', 'url'], record(app.options).url);
+    });
+  });
+}
+
+function checkUnique(items: readonly Raw[], path: readonly PropertyKey[], report: Report): void {
+  const seen = new Set<unknown>();
+  items.forEach(({ id }, index) => {
+    if (id !== undefined && seen.has(id)) report([...path, index, 'id'], 'is used twice');
+    seen.add(id);
+  });
+}
+
+/** Certificates given as paths are replaced by their text. */
+function readCertificates(settings: Settings, folder: string, report: Report): void {
+  settings.tenants.forEach((tenant, t) => {
+    tenant.trusts.forEach((trust, i) => {
+      if (!('certificates' in trust.keys)) return;
+      trust.keys.certificates = trust.keys.certificates.map((certificate, c) => {
+        if (certificate.includes('-----BEGIN CERTIFICATE-----')) return certificate;
+        try {
+          const pem = readFileSync(resolve(folder, certificate), 'utf8');
+          if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
+          report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], 'is not a PEM certificate');
+        } catch {
+          report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], 'names a file that cannot be read');
+        }
+        return certificate;
+      });
+    });
+  });
+}
+
+/** A problem in words that name what would be right, never the value. */
+function wording(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type') return `is missing or is not ${withArticle(issue.expected)}`;
+  if (issue.code === 'invalid_value') return `needs to be one of ${issue.values.map(String).join(', ')}`;
+  if (issue.code === 'too_small' && issue.origin === 'array') return `needs at least ${issue.minimum} entry`;
+  if (issue.code === 'too_small' && issue.origin === 'string' && issue.minimum === 1) return 'is empty';
+  return issue.message;
+}
+
+function withArticle(noun: string): string {
+  return /^[aeiou]/.test(noun) ? `an ${noun}` : `a ${noun}`;
+}
+
+/** tenants[0].trusts[1].client */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text ? `${text}.${String(part)}` : String(part)),
+    '',
+  );
+}

@@ -1,0 +1,148 @@
+/** The shape of the settings file `universal-logout.yaml`: every key, its default and its limits. */
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+import type { Connector } from './connectors/connector.js';
+import { identifierKinds } from './directory/user.js';
+
+// HMAC and `none` are not in the list, so no settings file can enable them (RFC 8725 §3.1).
+export const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const;
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const duration = z
+  .string()
+  .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'is not a duration such as 30s, 10m, 72h or 90d')
+  .transform((text) => Number.parseInt(text, 10) * UNIT_MS[text.replace(/\d+/, '') as keyof typeof UNIT_MS]);
+
+const id = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'is not an id: 1 to 40 lower-case letters, digits and hyphens');
+
+const httpUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
+
+const publicUrl = httpUrl
+  .refine(
+    (url) => url.startsWith('https:') || isLoopback(new URL(url).hostname),
+    'must be https unless it is a loopback address',
+  )
+  .refine((url) => !/[?#]/.test(url), 'must have no query and no fragment')
+  .transform((url) => url.replace(/\/+$/, ''));
+
+const network = z.string().refine((text) => ipaddr.isValidCIDR(text), 'is not a network such as 10.1.0.0/16');
+
+const keys = z.union(
+  [
+    z.strictObject({ jwksUri: httpUrl }),
+    z.strictObject({ discovery: httpUrl }),
+    z.strictObject({ jwks: z.strictObject({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) }) }),
+    z.strictObject({ certificates: z.array(z.string().min(1)).min(1) }),
+  ],
+  { error: 'needs exactly one of jwksUri, discovery, jwks or certificates' },
+);
+
+const trust = z.strictObject({
+  id,
+  issuers: z.array(z.string().min(1)).min(1).describe('Okta can switch between org URL and custom domain: list both.'),
+  client: z
+    .string()
+    .min(1)
+    .describe("The JWT's `sub`: the app's OIDC client id or SAML app instance id, never a user."),
+  keys,
+  algorithms: z.array(z.enum(algorithms)).min(1).default(['RS256']),
+  audiences: z.array(z.string().min(1)).default([]).describe("Empty: this tenant's endpoint URLs."),
+  subjectIssuers: z.array(z.string().min(1)).default([]).describe('Empty: the same as `issuers`.'),
+  identifiers: z
+    .array(z.enum(identifierKinds))
+    .min(1)
+    .default(['externalId', 'userName'])
+    .describe('What an iss_sub or opaque value may name in the directory, in this order.'),
+  acceptLegacySubject: z.boolean().default(true).describe('Accept the older body member `subject`.'),
+  mode: z.enum(['full', 'refresh-only']).default('full'),
+  enabled: z.boolean().default(true),
+});
+
+const delivery = z.strictObject({
+  concurrency: z.int().min(1).max(1000).default(10),
+  ratePerSecond: z.int().min(1).max(10_000).optional(),
+  timeoutMs: z.int().min(100).max(120_000).default(10_000),
+  retryFor: duration.prefault('72h'),
+  priority: z.int().min(0).max(100).default(0),
+});
+
+/** An app of any of these connectors, each with its own options. */
+function app(connectors: readonly Connector<unknown>[]) {
+  const common = {
+    id,
+    assignedTo: z
+      .union([z.literal('everyone'), z.strictObject({ groups: z.array(z.string().min(1)).min(1) })], {
+        error: 'needs to be everyone, or { groups: [names] }',
+      })
+      .default('everyone'),
+    account: z.enum(identifierKinds).default('email').describe('Which identifier the app knows its users by.'),
+    delivery: delivery.prefault({}),
+  };
+  const [first, ...rest] = connectors.map(({ name, options }) =>
+    z.strictObject({ ...common, connector: z.literal(name), options }),
+  );
+  if (!first) throw new TypeError('the registry is empty');
+  return z.discriminatedUnion('connector', [first, ...rest], {
+    error: `connector needs to be one of ${connectors.map(({ name }) => name).join(', ')}`,
+  });
+}
+
+const webhookTarget = z.strictObject({ url: httpUrl, secret: z.string().min(1) });
+
+/** The settings file under a registry of connectors. */
+export function settingsSchema(connectors: readonly Connector<unknown>[]) {
+  const tenant = z.strictObject({
+    id,
+    trusts: z.array(trust).default([]),
+    scim: z.strictObject({ tokens: z.array(z.string().min(20, 'needs at least 20 characters')).max(2) }).optional(),
+    apps: z.array(app(connectors)).default([]),
+  });
+  return z.strictObject({
+    publicUrl: publicUrl.describe('The address under which callers reach the gateway; audiences come from here.'),
+    outbound: z
+      .strictObject({ allowNetworks: z.array(network).default([]) })
+      .prefault({})
+      .describe('Private ranges are refused unless listed here; plain http goes only to listed ones.'),
+    limits: z
+      .strictObject({
+        refusedPerMinute: z.int().min(1).default(600),
+        acceptedPerMinute: z.int().min(1).default(6000),
+        bodyKb: z.int().min(1).max(1024).default(16),
+      })
+      .prefault({}),
+    tenants: z.array(tenant).min(1),
+    alerts: z.strictObject({ webhook: webhookTarget.optional() }).prefault({}),
+    operators: z
+      .strictObject({
+        oidc: z
+          .strictObject({
+            issuer: httpUrl,
+            clientId: z.string().min(1),
+            clientSecret: z.string().min(1),
+            groups: z.array(z.string().min(1)).min(1),
+          })
+          .optional(),
+      })
+      .prefault({}),
+    retention: z.strictObject({ revocations: duration.prefault('90d'), audit: duration.prefault('400d') }).prefault({}),
+  });
+}
+
+export type Settings = z.output<ReturnType<typeof settingsSchema>>;
+export type TenantSettings = Settings['tenants'][number];
+export type TrustSettings = TenantSettings['trusts'][number];
+export type AppSettings = TenantSettings['apps'][number];
+
+/** JSON Schema of the settings file, for editors. */
+export function settingsJsonSchema(connectors: readonly Connector<unknown>[]): object {
+  return z.toJSONSchema(settingsSchema(connectors), { io: 'input', unrepresentable: 'any' });
+}
+
+export function isLoopback(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback');
+}
