@@ -1,0 +1,37 @@
+/** What Prometheus may scrape. Labels are closed sets and ids of the settings file, never a caller's words. */
+import { Counter, Histogram, Registry } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  return {
+    registry,
+    requests: new Counter({
+      name: 'universal_logout_requests_total',
+      help: 'Global token revocation requests by status.',
+      labelNames: ['status'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'universal_logout_refusals_total',
+      help: 'Refused requests by stable reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    attempts: new Counter({
+      name: 'universal_logout_attempts_total',
+      help: 'Calls to apps by result: a state, or the reason of the failure.',
+      labelNames: ['tenant', 'app', 'result'],
+      registers,
+    }),
+    doneSeconds: new Histogram({
+      name: 'universal_logout_done_seconds',
+      help: 'Time from acceptance to the outcome of one app.',
+      labelNames: ['tenant', 'app'],
+      buckets: [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 60, 600, 3600, 86_400],
+      registers,
+    }),
+  };
+}

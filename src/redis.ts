@@ -1,0 +1,50 @@
+/** Connections to Redis: one that fails fast for requests, one that waits for Redis to come back for workers. */
+import { Redis, type RedisOptions } from 'ioredis';
+import { Unavailable } from './request-error.js';
+
+const COMMAND_TIMEOUT_MS = 800;
+
+/** Where Redis is: an address, or the Unix socket of the embedded one. */
+export type RedisLocation = { url: string } | { path: string };
+
+const reconnectAfterMs = (times: number) => Math.min(times * 50, 500);
+
+/** For requests: a command answers, or fails within a second, also while Redis is away. */
+export function connectForRequests(location: RedisLocation): Redis {
+  return connect(location, {
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    enableAutoPipelining: true,
+  });
+}
+
+/** For workers: a command waits until Redis is back, as BullMQ wants it. */
+export function connectForWorkers(location: RedisLocation): Redis {
+  return connect(location, { maxRetriesPerRequest: null, enableAutoPipelining: true });
+}
+
+function connect(location: RedisLocation, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+  const all = { ...options, connectTimeout: 2_000, retryStrategy: reconnectAfterMs, keepAlive: 10_000 };
+  if ('path' in location) return new Redis(location.path, all);
+  if (location.url.startsWith('unix://')) return new Redis(location.url.slice('unix://'.length), all);
+  return new Redis(location.url, all);
+}
+
+/**
+ * What Redis answers, or Unavailable. The time limit is for BullMQ, whose calls wait without end for the
+ * very first connection.
+ */
+export async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('Redis did not answer in time')), COMMAND_TIMEOUT_MS + 50);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } catch (error) {
+    throw new Unavailable('redis_unavailable', error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
