@@ -1,0 +1,73 @@
+/** The Express app: the order of its parts, and the one place that turns errors into responses. */
+import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
+import helmet from 'helmet';
+import type { Logger } from './logger.js';
+import { RequestError, Unavailable } from './request-error.js';
+
+/** Mounts the routers in this order; nothing parses a body before a router asks for it. */
+export function createApp(routers: readonly Router[], logger: Logger): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.use(helmet());
+  for (const router of routers) app.use(router);
+  app.use(() => {
+    throw new RequestError(404, 'not_found', 'There is nothing here.');
+  });
+  app.use(answerError(logger));
+  return app;
+}
+
+/** Answers in application/problem+json (RFC 9457), with nothing of the failure itself in a 5xx. */
+function answerError(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, req, res, next) => {
+    if (res.headersSent) return next(error);
+    const { status, code, detail, headers } = toProblem(error);
+    if (status >= 500) logger.error({ error, status, code, method: req.method }, 'request.failed');
+    // The rest of a body that is too large is not worth reading.
+    if (status === 413) res.set('connection', 'close');
+    res.set(headers).status(status).type('application/problem+json');
+    res.send(JSON.stringify({ type: 'about:blank', title: TITLES[status] ?? 'Error', status, code, detail }));
+  };
+}
+
+type Problem = { status: number; code: string; detail: string; headers: Record<string, string> };
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof RequestError) return error;
+  if (error instanceof Unavailable) {
+    return {
+      status: 503,
+      code: error.reason,
+      detail: 'Something that this gateway depends on is out of reach. Nothing was accepted: send it again.',
+      headers: { 'retry-after': String(error.retryAfterSeconds) },
+    };
+  }
+  // What Express's body reader and path decoder throw; their messages are for the caller.
+  const { status, expose } = error as { status?: unknown; expose?: unknown };
+  if (status === 413) {
+    return { status, code: 'body_too_large', detail: 'The body is too large.', headers: {} };
+  }
+  if (status === 415) {
+    return { status, code: 'unsupported_media_type', detail: 'Send the body without a content encoding.', headers: {} };
+  }
+  if (typeof status === 'number' && status >= 400 && status < 500 && (expose ?? true)) {
+    return { status, code: 'malformed_request', detail: 'The request cannot be read.', headers: {} };
+  }
+  return { status: 500, code: 'unexpected', detail: 'The gateway failed.', headers: {} };
+}
+
+const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};

@@ -1,0 +1,41 @@
+/** `universal-logout serve`: runs the gateway until it is told to stop. */
+import { readConfig } from '../config.js';
+import { listen, openGateway, type Role } from '../gateway.js';
+import { CommandError } from './command-error.js';
+
+const STOP_WITHIN_MS = 9_500;
+
+export async function serve({ role }: { role?: string }): Promise<void> {
+  if (role !== undefined && role !== 'api' && role !== 'worker') {
+    throw new CommandError(`--role is api or worker, not ${role}.`);
+  }
+  const config = readConfig();
+  const roles: Role[] = role ? [role] : ['api', 'worker'];
+  const gateway = await openGateway(config, { roles });
+  // A worker listens too: probes and metrics are asked of every process.
+  const server = await listen(gateway.app, config).catch(async (error: { code?: string }) => {
+    await gateway.close();
+    if (error.code !== 'EADDRINUSE') throw error;
+    throw new CommandError(`Port ${config.port} on ${config.host} is taken: stop what listens there, or set PORT.`);
+  });
+  const tenants = config.settings.tenants.map(({ id, trusts, apps }) => ({
+    tenant: id,
+    trusts: trusts.length,
+    apps: apps.length,
+  }));
+  gateway.logger.info({ host: config.host, port: server.port, roles, tenants }, 'listening');
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    gateway.logger.info({ signal }, 'stopping');
+    // Whatever hangs, the process ends in time: what it had not finished another worker takes up.
+    setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
+    await server.close();
+    await gateway.close();
+    gateway.logger.info('stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+}

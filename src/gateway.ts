@@ -1,0 +1,169 @@
+/** Opens Redis and wires every part together: the only place that constructs anything. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Express } from 'express';
+import { createApp } from './app.js';
+import { createAudit } from './audit.js';
+import type { Config } from './config.js';
+import { registry } from './connectors/registry.js';
+import { createDirectory } from './directory/directory.js';
+import { startEmbeddedRedis } from './embedded-redis.js';
+import { createEnqueue } from './fanout/enqueue.js';
+import { createRevocationRecords } from './fanout/record.js';
+import { type App, startWorkers } from './fanout/worker.js';
+import { createHealthRouter } from './health.js';
+import { createLogger } from './logger.js';
+import { createMetrics } from './metrics.js';
+import { createOperatorRouter } from './operator/router.js';
+import { createOutbound } from './outbound/outbound.js';
+import { loadSigningKeys } from './outbound/signing-keys.js';
+import { connectForRequests, connectForWorkers, type RedisLocation } from './redis.js';
+import { createAccept } from './revocation/accept.js';
+import { createAuthenticate } from './revocation/authenticate.js';
+import { createLimits } from './revocation/limits.js';
+import { createMetadataRouter } from './revocation/metadata.js';
+import { createReplay } from './revocation/replay.js';
+import { createRevocationRouter } from './revocation/router.js';
+import { createTrusts } from './revocation/trust.js';
+
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
+const MAX_CONNECTIONS = 10_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+const DRAIN_MS = 8_000;
+
+export type Role = 'api' | 'worker';
+
+export type GatewayOptions = {
+  roles?: readonly Role[];
+  /** Starts every key in Redis; two gateways with one Redis and different prefixes know nothing of each other. */
+  prefix?: string;
+  now?: () => number;
+};
+
+export type Gateway = Awaited<ReturnType<typeof openGateway>>;
+
+/** Throws where neither REDIS_URL nor a Redis to start is there, or the signing keys cannot be read. */
+export async function openGateway(
+  config: Config,
+  { roles = ['api', 'worker'], prefix = 'ul', now = Date.now }: GatewayOptions = {},
+) {
+  const { settings } = config;
+  const logger = createLogger(config.logLevel);
+  const embedded = config.redisUrl ? undefined : await startEmbeddedRedis({ dataDir: config.dataDir });
+  const location: RedisLocation = embedded ?? { url: config.redisUrl as string };
+  const redis = connectForRequests(location);
+  redis.on('error', (error) => logger.debug({ error }, 'redis'));
+  const signingKeys = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
+  const outbound = createOutbound(settings.outbound);
+  const metrics = createMetrics();
+  const keep = { prefix, retentionMs: settings.retention.revocations };
+  const records = createRevocationRecords(redis, keep);
+  const enqueue = createEnqueue(redis, prefix);
+
+  const app = buildApp();
+  const workers = roles.includes('worker') ? openWorkers() : undefined;
+
+  function buildApp(): Express {
+    const audit = createAudit(redis, { prefix, retentionMs: settings.retention.audit, now });
+    const limits = createLimits(redis, { prefix, ...settings.limits });
+    const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
+    const accept = createAccept({
+      directory: createDirectory(redis, prefix),
+      replay: createReplay(redis, prefix),
+      enqueue,
+      records,
+      apps: (tenant) => appsOf.get(tenant) ?? [],
+      limit: limits.accepted,
+      gateway: settings.publicUrl,
+      now,
+    });
+    const authenticate = createAuthenticate(createTrusts(settings, { send: outbound.send, now }), now);
+    const { bodyKb } = settings.limits;
+    return createApp(
+      [
+        createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
+        createMetadataRouter(settings, signingKeys),
+        createHealthRouter(redis, metrics),
+        createOperatorRouter({ records, enqueue, settings, adminToken: config.adminToken }),
+      ],
+      logger,
+    );
+  }
+
+  function openWorkers() {
+    const connection = connectForWorkers(location);
+    connection.on('error', (error) => logger.warn({ error }, 'redis'));
+    const running = startWorkers({
+      connection,
+      prefix,
+      apps: appsToCall(config),
+      records: createRevocationRecords(connection, keep),
+      audit: createAudit(connection, { prefix, retentionMs: settings.retention.audit, now }),
+      metrics,
+      logger,
+      now,
+      callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
+    });
+    return {
+      async close() {
+        await running.close();
+        connection.disconnect();
+      },
+    };
+  }
+
+  return {
+    app,
+    logger,
+    redis,
+    /** Stops in reverse order of starting. */
+    async close(): Promise<void> {
+      await workers?.close();
+      await enqueue.close();
+      redis.disconnect();
+      await outbound.close();
+      await embedded?.close();
+    },
+  };
+}
+
+function appsToCall({ settings }: Config): App[] {
+  return settings.tenants.flatMap(({ id: tenant, apps }) =>
+    apps.map(({ id, connector: name, options, delivery }) => {
+      const connector = registry.find((one) => one.name === name);
+      if (!connector) throw new TypeError(`no connector is called ${name}`);
+      return { tenant, id, connector, options, delivery };
+    }),
+  );
+}
+
+/** Listens, with limits on what a slow or greedy client can hold. Throws where the port is taken. */
+export async function listen(app: Express, { host, port }: { host: string; port: number }) {
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    app,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve);
+  });
+  const address = server.address() as AddressInfo;
+  return { port: address.port, close: () => drain(server) };
+}
+
+/** No new connections; requests under way have eight seconds. */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+/** The command line: one subcommand each from `commands/`. */
+import { Command } from 'commander';
+import { ConfigError } from './config.js';
+
+const program = new Command('universal-logout')
+  .description('Okta sends one signed request; the person is signed out of every app.')
+  .showHelpAfterError()
+  .addHelpText(
+    'after',
+    `
+Settings come from the environment (.env.example lists them) and from the file that CONFIG_FILE names
+(default ./universal-logout.yaml). A file .env in this folder is read first.`,
+  );
+
+program
+  .command('init')
+  .description('write a commented universal-logout.yaml')
+  .option('--okta-domain <domain>', 'your Okta org, e.g. acme.okta.com')
+  .option('--client <id>', "the app's client id or app instance id at Okta, e.g. 0oa1example")
+  .option('--public-url <url>', 'the address under which Okta reaches this gateway')
+  .option('--force', 'replace a file that is there')
+  .action(async (options) => (await import('./commands/init.js')).init(options));
+
+program
+  .command('serve')
+  .description('receive revocations and carry them out')
+  .option('--role <role>', 'api (receives) or worker (carries out); both without it')
+  .action(async (options) => (await import('./commands/serve.js')).serve(options));
+
+const users = program.command('users').description('the directory: who can be logged out');
+users
+  .command('import <file>')
+  .description('add or replace users: one SCIM User resource (JSON) a line; - reads standard input')
+  .option('--tenant <id>', 'the tenant whose users they are', 'default')
+  .action(async (file, options) => (await import('./commands/users.js')).importUsers(file, options));
+users
+  .command('add')
+  .description('add or replace one user')
+  .requiredOption('--user-name <name>', 'the userName, unique in the tenant')
+  .option('--email <address...>', 'e-mail addresses, the primary one first')
+  .option('--external-id <id>', "the person's id at Okta, e.g. 00u1example")
+  .option('--group <name...>', 'groups that the person is in')
+  .option('--tenant <id>', 'the tenant', 'default')
+  .action(async (options) => (await import('./commands/users.js')).addUser(options));
+users
+  .command('show <name>')
+  .description('a user by id, externalId, userName or e-mail address: identifiers, groups and apps')
+  .option('--tenant <id>', 'the tenant', 'default')
+  .action(async (name, options) => (await import('./commands/users.js')).showUser(name, options));
+
+const config = program.command('config').description('the settings file');
+config
+  .command('check')
+  .description('list every mistake in the environment and the settings file, each with its place')
+  .action(async () => (await import('./commands/config.js')).checkConfig());
+config
+  .command('schema')
+  .description('print the JSON Schema of the settings file, for editors')
+  .action(async () => (await import('./commands/config.js')).printSchema());
+
+program
+  .command('send')
+  .description("act as Okta: sign a revocation JWT in Okta's profile, post it, and say what the answer means")
+  .requiredOption('--to <url>', "the gateway's endpoint, e.g. http://127.0.0.1:3000/global-token-revocation")
+  .requiredOption('--issuer <iss>', "the JWT's iss, as in the trust, e.g. https://acme.okta.com")
+  .requiredOption('--client <id>', "the JWT's sub: the app at Okta, never a user")
+  .option('--email <address>', 'whom to log out, by e-mail address')
+  .option('--sub <id>', 'whom to log out, by issuer and subject')
+  .option('--subject <json>', 'whom to log out, as any subject identifier of RFC 9493')
+  .option(
+    '--key <file>',
+    'private key, JWK or PEM (PKCS 8); made and kept there if the file is missing',
+    'okta-key.json',
+  )
+  .option('--audience <url>', "the JWT's aud; the endpoint without its query by default")
+  .option('--legacy', 'call the body member `subject`, as older receivers expect')
+  .option('--dry-run', 'print the request and the public key for the trust; send nothing')
+  .action(async (options) => (await import('./commands/send.js')).send(options));
+
+program
+  .command('demo')
+  .description('a stand-in for Okta, two real apps, one person signed in to both, and a revocation')
+  .option('--once', 'end when done; exit code 0 only if every session died')
+  .action(async (options) => (await import('./commands/demo.js')).demo(options));
+
+try {
+  try {
+    process.loadEnvFile();
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ENOENT') throw error;
+  }
+  await program.parseAsync();
+} catch (error) {
+  const wanted = error instanceof ConfigError || (error as { expected?: boolean }).expected === true;
+  process.stderr.write(`${wanted ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,146 @@
+/** Turns an authenticated request into a revocation that cannot be lost, or says why not. */
+import { createHash } from 'node:crypto';
+import type { Account, Mode } from '../connectors/connector.js';
+import type { Directory } from '../directory/directory.js';
+import { type Resolution, resolve } from '../directory/resolve.js';
+import { type IdentifierKind, identifierOf, type User } from '../directory/user.js';
+import type { Enqueue } from '../fanout/enqueue.js';
+import type { RevocationRecords } from '../fanout/record.js';
+import { orUnavailable } from '../redis.js';
+import { RequestError, type RequestErrorCode, Unavailable } from '../request-error.js';
+import { type Caller, SKEW_SECONDS } from './authenticate.js';
+import type { Limits } from './limits.js';
+import type { Replay } from './replay.js';
+import { parseSubjectIdentifier } from './subject-identifier.js';
+import type { Trust } from './trust.js';
+
+/** What the settings say of an app, as far as it decides who has an account there. */
+export type AssignedApp = {
+  id: string;
+  assignedTo: 'everyone' | { groups: string[] };
+  account: IdentifierKind;
+};
+
+export type Accepted = { revocationId: string; state: 'accepted' | 'repeated' | 'looped' };
+
+export type Accept = ReturnType<typeof createAccept>;
+
+export type AcceptDependencies = {
+  directory: Directory;
+  replay: Replay;
+  enqueue: Enqueue;
+  records: Pick<RevocationRecords, 'exists'>;
+  apps: (tenant: string) => readonly AssignedApp[];
+  limit: Limits['accepted'];
+  /** How this gateway is called in a chain of gateways. */
+  gateway: string;
+  now: () => number;
+};
+
+/** Throws RequestError 400, 401, 403, 404, 422 or 429, or Unavailable where Redis does not answer. */
+export function createAccept(dependencies: AcceptDependencies) {
+  const { directory, replay, enqueue, records, apps, limit, gateway, now } = dependencies;
+
+  return async function accept(caller: Caller, body: Buffer): Promise<Accepted> {
+    const { trust, jti, exp, via } = caller;
+    const jwt = sha256(JSON.stringify([trust.tenant, trust.id, jti]));
+    const bodyHash = sha256(body);
+    const revocationId = `rev_${sha256(jwt + bodyHash).slice(0, 32)}`;
+
+    // These go out together, in one round trip; nothing of the look-up is used before the claim has held.
+    const resolution = resolveBody(body, trust);
+    const withinLimit = limit(trust);
+    const ttlSeconds = exp + SKEW_SECONDS - now() / 1000;
+    const claimed = orUnavailable(replay.claim(jwt, bodyHash, ttlSeconds));
+    const [claim] = await Promise.all([claimed, settled(resolution), settled(withinLimit)]);
+    if (claim.state === 'other_body') throw replayed();
+    if (claim.state === 'answered') throw answered(claim.answer);
+    if (claim.state === 'repeat' && (await isAccepted(trust.tenant, revocationId))) {
+      return { revocationId, state: 'repeated' };
+    }
+
+    try {
+      if (!trust.enabled)
+        throw new RequestError(403, 'trust_disabled', 'This caller may not revoke: its trust is disabled.');
+      await withinLimit;
+      const user = userOf(await resolution);
+      if (via.includes(gateway)) return { revocationId, state: 'looped' };
+      await orUnavailable(
+        enqueue.add({
+          revocationId,
+          tenant: trust.tenant,
+          trust: trust.id,
+          user: user.id,
+          mode: trust.mode as Mode,
+          via: [...via, gateway],
+          acceptedAt: now(),
+          accounts: accountsOf(user, apps(trust.tenant)),
+        }),
+      );
+      return { revocationId, state: 'accepted' };
+    } catch (error) {
+      await conclude(jwt, bodyHash, error);
+      throw error;
+    }
+  };
+
+  async function resolveBody(body: Buffer, trust: Trust): Promise<Resolution> {
+    const subjectIdentifier = parseSubjectIdentifier(body, trust);
+    return orUnavailable(resolve(directory, trust.tenant, trust, subjectIdentifier));
+  }
+
+  async function isAccepted(tenant: string, revocationId: string): Promise<boolean> {
+    const found = [records.exists(tenant, revocationId), enqueue.isWaiting(revocationId)];
+    return (await orUnavailable(Promise.all(found))).includes(true);
+  }
+
+  /** A refusal is kept as the answer to this JWT; after a failure of ours, or 429, it may come again. */
+  async function conclude(jwt: string, bodyHash: string, error: unknown): Promise<void> {
+    const kept =
+      error instanceof RequestError && error.status !== 429
+        ? replay.settle(jwt, bodyHash, { status: error.status, code: error.code, detail: error.detail })
+        : replay.release(jwt, bodyHash);
+    // Without an answer of its own the claim lets the same request, and no other, try again: nothing is lost.
+    await orUnavailable(kept).catch(() => {});
+  }
+}
+
+function userOf(resolution: Resolution): User {
+  if ('user' in resolution) return resolution.user;
+  const { refused } = resolution;
+  if (refused === 'ambiguous_subject') {
+    throw new RequestError(422, 'ambiguous_subject', 'sub_id names more than one user: nobody was logged out.');
+  }
+  throw new RequestError(404, 'user_not_found', 'No such user.', { reason: refused });
+}
+
+/** The accounts that this user has now: the job carries them, so that a deprovisioning later strands nothing. */
+function accountsOf(user: User, apps: readonly AssignedApp[]): { app: string; account: Account }[] {
+  return apps.flatMap(({ id, assignedTo, account }) => {
+    const assigned = assignedTo === 'everyone' || assignedTo.groups.some((group) => user.groups.includes(group));
+    const identifier = assigned ? identifierOf(user, account) : undefined;
+    return identifier === undefined ? [] : [{ app: id, account: identifier }];
+  });
+}
+
+function replayed(): RequestError {
+  return new RequestError(401, 'invalid_jwt', 'This request needs a valid revocation JWT as a bearer token.', {
+    reason: 'jti_reused',
+    headers: { 'www-authenticate': 'Bearer realm="universal-logout", error="invalid_token"' },
+  });
+}
+
+function answered({ status, code, detail }: { status: number; code: string; detail: string }): RequestError {
+  return new RequestError(status, code as RequestErrorCode, detail, { reason: `repeat_of_${code}` });
+}
+
+/** Waits without caring how it ends; whoever awaits the promise itself sees the error. */
+async function settled(promise: Promise<unknown>): Promise<void> {
+  await promise.catch((error: unknown) => {
+    if (error instanceof Unavailable) throw error;
+  });
+}
+
+function sha256(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}

@@ -1,0 +1,150 @@
+/** The public keys of one trust: from its JWKS URI, its OpenID discovery, an inline JWK Set, or certificates. */
+import { X509Certificate } from 'node:crypto';
+import type { JWK } from 'jose';
+import { allowInsecureRequests, customFetch, discovery, None } from 'openid-client';
+import type { Outbound, OutboundResponse } from '../outbound/outbound.js';
+import { Unavailable } from '../request-error.js';
+import type { TrustSettings } from '../settings.js';
+
+const FETCH_TIMEOUT_MS = 5_000;
+const MAX_JWKS_BYTES = 512 * 1024;
+const DEFAULT_AGE_MS = 10 * 60_000;
+const MAX_AGE_MS = 24 * 3_600_000;
+const MAX_STALE_MS = 24 * 3_600_000;
+const COOLDOWN_MS = 30_000;
+const PATIENCE_WITH_STALE_MS = 1_500;
+const MAX_CANDIDATES = 5;
+
+const CURVES: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
+
+/** The part of a JWT's protected header that chooses a key. Both come from the caller. */
+export type KeyHint = { alg: string; kid: string | undefined };
+
+export type KeySource = {
+  /** The keys that may have signed, at most five; none where the `kid` is unknown. Throws Unavailable. */
+  candidates(hint: KeyHint): Promise<JWK[]>;
+};
+
+export function createKeySource(
+  keys: TrustSettings['keys'],
+  { send, now }: { send: Outbound['send']; now: () => number },
+): KeySource {
+  if ('certificates' in keys) {
+    const set = keys.certificates.map((pem) => new X509Certificate(pem).publicKey.export({ format: 'jwk' }) as JWK);
+    // A certificate has no kid, so whatever the header says there is nothing to compare it with.
+    return { candidates: async ({ alg }) => select(set, { alg, kid: undefined }) };
+  }
+  if ('jwks' in keys) {
+    const set = keys.jwks.keys as JWK[];
+    return { candidates: async (hint) => select(set, hint) };
+  }
+  if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now);
+  return createRemoteKeys(async () => fetchJwks(await discoverJwksUri(keys.discovery, send), send), now);
+}
+
+type Fetched = { keys: JWK[]; maxAgeMs: number };
+
+/** A key set fetched once for many waiting requests, kept as long as its issuer says, and longer while it is down. */
+function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number): KeySource {
+  let current: { keys: JWK[]; expiresAt: number } | undefined;
+  let failure: unknown;
+  let attemptedAt = Number.NEGATIVE_INFINITY;
+  let pending: Promise<void> | undefined;
+
+  function refresh(): Promise<void> {
+    attemptedAt = now();
+    pending ??= fetchKeys()
+      .then(({ keys, maxAgeMs }) => {
+        current = { keys, expiresAt: now() + maxAgeMs };
+        failure = undefined;
+      })
+      .catch((error: unknown) => {
+        failure = error;
+      })
+      .finally(() => {
+        pending = undefined;
+      });
+    return pending;
+  }
+
+  const isCoolingDown = () => pending === undefined && now() - attemptedAt < COOLDOWN_MS;
+
+  async function candidates(hint: KeyHint): Promise<JWK[]> {
+    if (!current || now() >= current.expiresAt + MAX_STALE_MS) {
+      if (!isCoolingDown()) await refresh();
+    } else if (now() >= current.expiresAt && !isCoolingDown()) {
+      await Promise.race([refresh(), delay(PATIENCE_WITH_STALE_MS)]);
+    }
+    if (!current || now() >= current.expiresAt + MAX_STALE_MS) throw new Unavailable('keys_unavailable', failure);
+
+    const known = select(current.keys, hint);
+    if (known.length > 0) return known;
+    if (!isCoolingDown()) await refresh();
+    const refetched = select(current.keys, hint);
+    // The key may be a new one that a dead issuer cannot show: then the caller is not to blame.
+    if (refetched.length === 0 && failure) throw new Unavailable('keys_unavailable', failure);
+    return refetched;
+  }
+
+  return { candidates };
+}
+
+async function fetchJwks(url: string, send: Outbound['send']): Promise<Fetched> {
+  const response = await send(url, {
+    headers: { accept: 'application/jwk-set+json, application/json' },
+    timeoutMs: FETCH_TIMEOUT_MS,
+    maxBytes: MAX_JWKS_BYTES,
+  });
+  if (response.status !== 200) throw new Error(`the JWK Set answered ${response.status}`);
+  const { keys } = JSON.parse(response.body) as { keys?: unknown };
+  if (!Array.isArray(keys)) throw new Error('the JWK Set has no keys');
+  return {
+    keys: keys.filter((key): key is JWK => key !== null && typeof key === 'object'),
+    maxAgeMs: maxAgeMs(response),
+  };
+}
+
+async function discoverJwksUri(url: string, send: Outbound['send']): Promise<string> {
+  const server = new URL(url);
+  const configuration = await discovery(server, 'universal-logout', undefined, None(), {
+    timeout: FETCH_TIMEOUT_MS / 1000,
+    // Whether plain http is allowed is the address guard's decision, at connect time.
+    execute: server.protocol === 'http:' ? [allowInsecureRequests] : [],
+    [customFetch]: async (address, { headers }) => {
+      const response = await send(address, { headers, timeoutMs: FETCH_TIMEOUT_MS, maxBytes: MAX_JWKS_BYTES });
+      return new Response(response.body, { status: response.status, headers: response.headers });
+    },
+  });
+  const { jwks_uri } = configuration.serverMetadata();
+  if (!jwks_uri) throw new Error('the discovery document has no jwks_uri');
+  return jwks_uri;
+}
+
+/** Cache-Control's max-age between the cooldown and a day; ten minutes where there is none. */
+function maxAgeMs(response: OutboundResponse): number {
+  const [, seconds] = /(?:^|[\s,])max-age=(\d+)/i.exec(response.headers['cache-control'] ?? '') ?? [];
+  const age = seconds === undefined ? DEFAULT_AGE_MS : Number(seconds) * 1000;
+  return Math.min(Math.max(age, COOLDOWN_MS), MAX_AGE_MS);
+}
+
+function select(keys: readonly JWK[], { alg, kid }: KeyHint): JWK[] {
+  return keys.filter((key) => (kid === undefined || key.kid === kid) && isSuitable(key, alg)).slice(0, MAX_CANDIDATES);
+}
+
+/** JWT-04, JWT-10: the key's type, size, curve, `alg`, `use` and `key_ops` all allow it to verify `alg`. */
+function isSuitable(key: JWK, alg: string): boolean {
+  if (key.alg !== undefined && key.alg !== alg) return false;
+  if (key.use !== undefined && key.use !== 'sig') return false;
+  if (key.key_ops !== undefined && !key.key_ops.includes('verify')) return false;
+  if (alg.startsWith('ES')) return key.kty === 'EC' && key.crv === CURVES[alg];
+  // 2048 bits are 256 bytes; a modulus that is longer only by leading zeros is not (RFC 7518 §3.3).
+  return key.kty === 'RSA' && Buffer.from(key.n ?? '', 'base64url').findIndex((byte) => byte !== 0) === 0
+    ? Buffer.from(key.n ?? '', 'base64url').length >= 256
+    : false;
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((done) => {
+    setTimeout(done, ms).unref();
+  });
+}

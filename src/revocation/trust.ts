@@ -1,0 +1,44 @@
+/** Who may ask: each exact pair of issuer and client of a tenant, with its keys and what it is allowed. */
+import type { Outbound } from '../outbound/outbound.js';
+import type { Settings, TenantSettings, TrustSettings } from '../settings.js';
+import { createKeySource, type KeySource } from './keys.js';
+
+export type Trust = Omit<TrustSettings, 'keys'> & { tenant: string; keys: KeySource };
+
+export type Trusts = ReturnType<typeof createTrusts>;
+
+export function createTrusts(settings: Settings, outbound: { send: Outbound['send']; now: () => number }) {
+  // Issuer and client are two keys, never one composed string: no value of one can spell a part of the other.
+  const byTenant = new Map<string, Map<string, Map<string, Trust>>>();
+  for (const tenant of settings.tenants) {
+    const byIssuer = new Map<string, Map<string, Trust>>();
+    byTenant.set(tenant.id, byIssuer);
+    for (const trust of tenant.trusts) {
+      const ready = createTrust(settings, tenant, trust, createKeySource(trust.keys, outbound));
+      for (const issuer of trust.issuers) {
+        const byClient = byIssuer.get(issuer) ?? new Map<string, Trust>();
+        byIssuer.set(issuer, byClient.set(trust.client, ready));
+      }
+    }
+  }
+  /** The trust of this tenant for exactly this issuer and this client. */
+  return function find(tenant: string, iss: string, client: string): Trust | undefined {
+    return byTenant.get(tenant)?.get(iss)?.get(client);
+  };
+}
+
+function createTrust(settings: Settings, tenant: TenantSettings, trust: TrustSettings, keys: KeySource): Trust {
+  return {
+    ...trust,
+    tenant: tenant.id,
+    keys,
+    audiences: trust.audiences.length > 0 ? trust.audiences : endpoints(settings.publicUrl, tenant.id),
+    subjectIssuers: trust.subjectIssuers.length > 0 ? trust.subjectIssuers : trust.issuers,
+  };
+}
+
+/** The URLs of a tenant's endpoint; the default tenant has the short one too. */
+export function endpoints(publicUrl: string, tenant: string): string[] {
+  const url = `${publicUrl}/tenants/${tenant}/global-token-revocation`;
+  return tenant === 'default' ? [`${publicUrl}/global-token-revocation`, url] : [url];
+}
