@@ -1,0 +1,72 @@
+/** A whole gateway in this process, on the suite's Redis under a prefix of its own, with the settings a spec needs. */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { stringify } from 'yaml';
+import { type Config, ConfigError, parseSettings } from '../../src/config.js';
+import { createDirectory } from '../../src/directory/directory.js';
+import { type GatewayOptions, listen, openGateway } from '../../src/gateway.js';
+
+export const PUBLIC_URL = 'https://logout.example.com';
+export const ADMIN_TOKEN = 'an-admin-token-of-the-specs';
+
+/** The settings of a spec as one would write them, with loopback allowed. Throws the ConfigError. */
+export function configOf(settings: object, over: Partial<Config> = {}): Config {
+  const problems: string[] = [];
+  const text = stringify({ publicUrl: PUBLIC_URL, outbound: { allowNetworks: ['127.0.0.0/8'] }, ...settings });
+  const parsed = parseSettings(text, 'spec.yaml', {}, problems);
+  if (!parsed) throw new ConfigError(problems);
+  return {
+    port: 0,
+    host: '127.0.0.1',
+    redisUrl: process.env.TEST_REDIS_URL,
+    configFile: 'spec.yaml',
+    dataDir: mkdtempSync(join(tmpdir(), 'universal-logout-')),
+    adminToken: ADMIN_TOKEN,
+    logLevel: 'silent',
+    settings: parsed,
+    ...over,
+  };
+}
+
+/** A listening gateway, its directory, and a look into its Redis. */
+export async function startGateway(
+  settings: object,
+  { config: over, ...options }: GatewayOptions & { config?: Partial<Config> } = {},
+) {
+  const config = configOf(settings, over);
+  const prefix = options.prefix ?? `spec-${randomUUID().slice(0, 8)}`;
+  const gateway = await openGateway(config, { ...options, prefix });
+  const server = await listen(gateway.app, config);
+  const redis = new Redis(config.redisUrl as string);
+  return {
+    ...gateway,
+    config,
+    prefix,
+    url: `http://127.0.0.1:${server.port}`,
+    directory: createDirectory(redis, prefix),
+    redis,
+    /** Every key of this gateway but the audit trail, with its value as text: equal before and after means unchanged. */
+    async state(): Promise<Record<string, string>> {
+      const keys = (await redis.keys(`${prefix}:*`)).filter((key) => key !== `${prefix}:audit`).sort();
+      const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
+      return Object.fromEntries(keys.map((key, index) => [key, dumps[index]?.toString('base64') ?? '']));
+    },
+    /** The audit trail, the oldest entry first. */
+    async audit(): Promise<Record<string, string>[]> {
+      const entries = await redis.xrange(`${prefix}:audit`, '-', '+');
+      return entries.map(([, fields]) =>
+        Object.fromEntries(fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? '']] : []))),
+      );
+    },
+    async close(): Promise<void> {
+      await server.close();
+      await gateway.close();
+      const keys = await redis.keys(`${prefix}:*`);
+      if (keys.length > 0) await redis.del(keys);
+      redis.disconnect();
+    },
+  };
+}
