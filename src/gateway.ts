@@ -21,11 +21,13 @@ import { loadSigningKeys } from './outbound/signing-keys.js';
 import { connectForRequests, connectForWorkers, type RedisLocation } from './redis.js';
 import { createAccept } from './revocation/accept.js';
 import { createAuthenticate } from './revocation/authenticate.js';
+import { createDeactivation } from './revocation/deactivation.js';
 import { createLimits } from './revocation/limits.js';
 import { createMetadataRouter } from './revocation/metadata.js';
 import { createReplay } from './revocation/replay.js';
 import { createRevocationRouter } from './revocation/router.js';
 import { createTrusts } from './revocation/trust.js';
+import { createScimRouter } from './scim/router.js';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -69,9 +71,10 @@ export async function openGateway(
   function buildApp(): Express {
     const audit = createAudit(redis, { prefix, retentionMs: settings.retention.audit, now });
     const limits = createLimits(redis, { prefix, ...settings.limits });
+    const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
     const accept = createAccept({
-      directory: createDirectory(redis, prefix),
+      users: directory.users,
       replay: createReplay(redis, prefix),
       enqueue,
       records,
@@ -87,6 +90,15 @@ export async function openGateway(
         createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
         createMetadataRouter(settings, signingKeys),
         createHealthRouter(redis, metrics),
+        createScimRouter({
+          directory,
+          redis,
+          prefix,
+          publicUrl: settings.publicUrl,
+          tenants: settings.tenants,
+          onDeactivate: createDeactivation({ tenants: settings.tenants, enqueue, gateway: settings.publicUrl, now }),
+          logger,
+        }),
         createOperatorRouter({ records, enqueue, settings, adminToken: config.adminToken }),
       ],
       logger,

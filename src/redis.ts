@@ -1,5 +1,5 @@
 /** Connections to Redis: one that fails fast for requests, one that waits for Redis to come back for workers. */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { Unavailable } from './request-error.js';
 
 const COMMAND_TIMEOUT_MS = 800;
@@ -29,6 +29,16 @@ function connect(location: RedisLocation, options: Omit<RedisOptions, 'replyMapp
   if ('path' in location) return new Redis(location.path, all);
   if (location.url.startsWith('unix://')) return new Redis(location.url.slice('unix://'.length), all);
   return new Redis(location.url, all);
+}
+
+/** Whether Redis failed or was out of reach: what ioredis throws, told from every other error. */
+export function isRedisFailure(error: unknown): boolean {
+  if (error instanceof ReplyError) return true;
+  const { name = '', message = '' } = error as { name?: string; message?: string };
+  return (
+    name === 'MaxRetriesPerRequestError' ||
+    /^(Connection is closed|Command timed out|Stream isn't writeable)/.test(message)
+  );
 }
 
 /**

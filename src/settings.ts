@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import type { Connector } from './connectors/connector.js';
+import { assignableAttributes } from './directory/assignment.js';
 import { identifierKinds } from './directory/user.js';
 
 // HMAC and `none` are not in the list, so no settings file can enable them (RFC 8725 §3.1).
@@ -70,15 +71,29 @@ const delivery = z.strictObject({
   priority: z.int().min(0).max(100).default(0),
 });
 
+const names = z.array(z.string().min(1)).min(1);
+
+const assignedTo = z.union(
+  [
+    z.literal('everyone'),
+    z
+      .strictObject({
+        groups: names.optional(),
+        users: names.optional(),
+        attribute: z.strictObject({ name: z.enum(assignableAttributes), values: names }).optional(),
+      })
+      .refine((conditions) => Object.keys(conditions).length > 0),
+  ],
+  { error: 'needs to be everyone, or { groups: [names] }, { users: [userNames] } or { attribute: { name, values } }' },
+);
+
 /** An app of any of these connectors, each with its own options. */
 function app(connectors: readonly Connector<unknown>[]) {
   const common = {
     id,
-    assignedTo: z
-      .union([z.literal('everyone'), z.strictObject({ groups: z.array(z.string().min(1)).min(1) })], {
-        error: 'needs to be everyone, or { groups: [names] }',
-      })
-      .default('everyone'),
+    assignedTo: assignedTo
+      .default('everyone')
+      .describe('Whom the app is for: everyone, or whoever meets any condition.'),
     account: z.enum(identifierKinds).default('email').describe('Which identifier the app knows its users by.'),
     delivery: delivery.prefault({}),
   };
@@ -98,7 +113,19 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
   const tenant = z.strictObject({
     id,
     trusts: z.array(trust).default([]),
-    scim: z.strictObject({ tokens: z.array(z.string().min(20, 'needs at least 20 characters')).max(2) }).optional(),
+    scim: z
+      .strictObject({
+        tokens: z.array(z.string().min(20, 'needs at least 20 characters')).min(1).max(2),
+        revokeOnDeactivate: z
+          .boolean()
+          .default(false)
+          .describe('Log a user out whom the provisioning deactivates or deletes.'),
+      })
+      .optional(),
+    emailLocalPart: z
+      .enum(['any-case', 'exact'])
+      .default('any-case')
+      .describe('Whether Ada@ and ada@ are one mailbox; the domain never depends on case.'),
     apps: z.array(app(connectors)).default([]),
   });
   return z.strictObject({
@@ -128,6 +155,9 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
           .optional(),
       })
       .prefault({}),
+    assignmentGrace: duration
+      .prefault('30d')
+      .describe('How long a deleted user, and an assignment that was taken away, still count in a revocation.'),
     retention: z.strictObject({ revocations: duration.prefault('90d'), audit: duration.prefault('400d') }).prefault({}),
   });
 }

@@ -16,7 +16,7 @@ export function checkConfig(): void {
       );
     }
     for (const app of apps) {
-      const who = app.assignedTo === 'everyone' ? 'everyone' : `groups ${app.assignedTo.groups.join(', ')}`;
+      const who = app.assignedTo === 'everyone' ? 'everyone' : JSON.stringify(app.assignedTo);
       console.log(`  app ${app.id}: ${app.connector}, for ${who}, known by ${app.account}`);
     }
   }

@@ -2,12 +2,15 @@
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { ZodError } from 'zod';
 import { type Config, readConfig } from '../config.js';
-import { createDirectory, type Directory, NotUnique } from '../directory/directory.js';
-import { identifierOf, parseScimUser, type User } from '../directory/user.js';
+import { isAssigned } from '../directory/assignment.js';
+import { createDirectory, type Directory } from '../directory/directory.js';
+import { emailsOf, identifierOf, type User } from '../directory/user.js';
+import { NotUnique } from '../directory/users.js';
 import { startEmbeddedRedis } from '../embedded-redis.js';
 import { connectForWorkers } from '../redis.js';
+import { isObject, readUser } from '../scim/schemas.js';
+import { ScimError } from '../scim/scim-error.js';
 import { CommandError } from './command-error.js';
 
 const IN_FLIGHT = 100;
@@ -27,7 +30,7 @@ export async function importUsers(file: string, { tenant }: { tenant: string }):
 
     async function importLine(text: string, number: number): Promise<void> {
       try {
-        const { created } = await directory.put(tenant, parseScimUser(JSON.parse(text)));
+        const { created } = await putResource(directory, tenant, JSON.parse(text));
         counts[created ? 'created' : 'replaced']++;
       } catch (error) {
         problems.push(`${file}:${number} ${problemWith(error)}`);
@@ -61,15 +64,12 @@ export async function addUser(options: {
   const { userName, email = [], externalId, group = [], tenant } = options;
   await withDirectory(tenant, async (directory) => {
     try {
-      const { user, created } = await directory.put(
-        tenant,
-        parseScimUser({
-          userName,
-          ...(externalId !== undefined && { externalId }),
-          emails: email.map((value, index) => ({ value, primary: index === 0 })),
-          groups: group.map((display) => ({ display })),
-        }),
-      );
+      const { user, created } = await putResource(directory, tenant, {
+        userName,
+        ...(externalId !== undefined && { externalId }),
+        emails: email.map((value, index) => ({ value, primary: index === 0 })),
+        groups: group.map((display) => ({ display })),
+      });
       console.log(`${created ? 'Added' : 'Replaced'} user ${user.id} in tenant ${tenant}.`);
     } catch (error) {
       throw new CommandError(`The user ${problemWith(error)}`);
@@ -81,33 +81,44 @@ export async function showUser(name: string, { tenant }: { tenant: string }): Pr
   await withDirectory(tenant, async (directory, config) => {
     const kinds = ['id', 'externalId', 'userName', 'email'] as const;
     const found = (
-      await directory.find(
+      await directory.users.find(
         tenant,
         kinds.map((kind) => ({ kind, value: name })),
       )
     ).flat();
-    const users = [...new Map(found.map((user) => [user.id, user])).values()];
+    const users = [...new Map(found.map((user) => [user.resource.id, user])).values()];
     if (users.length === 0) throw new CommandError(`No user of tenant ${tenant} is known by that name.`);
     for (const user of users) console.log(describe(user, config, tenant));
   });
 }
 
 function describe(user: User, config: Config, tenant: string): string {
+  const { resource, groups } = user;
   const apps = config.settings.tenants.find(({ id }) => id === tenant)?.apps ?? [];
   const rows = apps.map(({ id, assignedTo, account }) => {
-    const assigned = assignedTo === 'everyone' || assignedTo.groups.some((group) => user.groups.includes(group));
-    if (!assigned) return `  ${id}: not assigned`;
-    return `  ${id}: ${identifierOf(user, account) ?? `no account, since the user has no ${account}`}`;
+    if (!isAssigned(user, assignedTo)) return `  ${id}: not assigned`;
+    return `  ${id}: ${identifierOf(resource, account) ?? `no account, since the user has no ${account}`}`;
   });
+  const state = resource.deletedAt ? ' (deleted' : resource.active === false ? ' (deactivated' : '';
   return [
-    `id          ${user.id}${user.active ? '' : ' (deactivated; can still be logged out)'}`,
-    `userName    ${user.userName}`,
-    `externalId  ${user.externalId ?? '-'}`,
-    `e-mail      ${user.emails.join(', ') || '-'}`,
-    `groups      ${user.groups.join(', ') || '-'}`,
+    `id          ${resource.id}${state && `${state}; can still be logged out)`}`,
+    `userName    ${resource.userName}`,
+    `externalId  ${resource.externalId ?? '-'}`,
+    `e-mail      ${emailsOf(resource).join(', ') || '-'}`,
+    `groups      ${groups.join(', ') || '-'}`,
     'accounts that a revocation would reach:',
     ...rows,
   ].join('\n');
+}
+
+/** A SCIM User resource; the groups that it names (`display`, else `value`) are made where they are missing. */
+async function putResource(directory: Directory, tenant: string, resource: unknown) {
+  const groups = isObject(resource) && Array.isArray(resource.groups) ? resource.groups : undefined;
+  const names = groups?.flatMap((group: unknown) => {
+    const name = isObject(group) ? (group.display ?? group.value) : undefined;
+    return typeof name === 'string' && name.trim() !== '' ? name : [];
+  });
+  return directory.put(tenant, readUser(resource), names);
 }
 
 async function withDirectory(
@@ -123,7 +134,7 @@ async function withDirectory(
   const redis = connectForWorkers(embedded ?? { url: config.redisUrl as string });
   redis.on('error', (error) => console.error(`Redis: ${error.message}; trying again`));
   try {
-    await act(createDirectory(redis, 'ul'), config);
+    await act(createDirectory(redis, 'ul', { graceMs: config.settings.assignmentGrace, now: Date.now }), config);
   } finally {
     redis.disconnect();
     await embedded?.close();
@@ -133,8 +144,6 @@ async function withDirectory(
 function problemWith(error: unknown): string {
   if (error instanceof SyntaxError) return 'is not JSON';
   if (error instanceof NotUnique) return `cannot be added: ${error.message}`;
-  if (error instanceof ZodError) {
-    return `is not a SCIM User: ${error.issues.map(({ path, message }) => `${path.join('.') || 'resource'}: ${message}`).join('; ')}`;
-  }
+  if (error instanceof ScimError) return `is not a SCIM User: ${error.message}`;
   throw error;
 }

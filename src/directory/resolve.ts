@@ -1,6 +1,6 @@
 /** Which one user a subject identifier (RFC 9493) names in a tenant's directory. */
-import type { Directory, Lookup } from './directory.js';
-import type { IdentifierKind, User } from './user.js';
+import { canonical, emailsOf, type IdentifierKind, type User } from './user.js';
+import type { Lookup, Users } from './users.js';
 
 /** RFC 9493 §3.2, without `aliases`. */
 export type SimpleSubjectIdentifier =
@@ -15,22 +15,27 @@ export type SimpleSubjectIdentifier =
 export type SubjectIdentifier = SimpleSubjectIdentifier | { format: 'aliases'; identifiers: SimpleSubjectIdentifier[] };
 
 /** What a trust says about the subjects that it may name. */
-export type SubjectPolicy = { subjectIssuers: readonly string[]; identifiers: readonly IdentifierKind[] };
+export type SubjectPolicy = {
+  subjectIssuers: readonly string[];
+  identifiers: readonly IdentifierKind[];
+  /** Whether `Ada@` and `ada@` are one mailbox; the domain never depends on case. */
+  emailLocalPart: 'any-case' | 'exact';
+};
 
 export type Resolution = { user: User } | { refused: 'unknown_user' | 'unknown_subject_issuer' | 'ambiguous_subject' };
 
 /** One round trip, also for a subject issuer that is not ours to resolve: its 404 takes as long as any other. */
 export async function resolve(
-  directory: Directory,
+  users: Pick<Users, 'find'>,
   tenant: string,
   policy: SubjectPolicy,
   subjectIdentifier: SubjectIdentifier,
 ): Promise<Resolution> {
   const identifiers = subjectIdentifier.format === 'aliases' ? subjectIdentifier.identifiers : [subjectIdentifier];
   const lookups = identifiers.map((identifier) => lookupsFor(identifier, policy));
-  const found = await directory.find(tenant, lookups.flat());
+  const found = await users.find(tenant, lookups.flat());
 
-  const users = new Map<string, User>();
+  const named = new Map<string, User>();
   let foreign = false;
   let position = 0;
   identifiers.forEach((identifier, index) => {
@@ -41,13 +46,25 @@ export async function resolve(
       foreign = true;
       return;
     }
-    for (const user of first) users.set(user.id, user);
+    for (const user of first) {
+      if (identifier.format !== 'email' || hasAddress(user, identifier.email, policy))
+        named.set(user.resource.id, user);
+    }
   });
 
-  const [user, another] = users.values();
+  const [user, another] = named.values();
   if (another) return { refused: 'ambiguous_subject' };
   if (user) return { user };
   return { refused: foreign ? 'unknown_subject_issuer' : 'unknown_user' };
+}
+
+/** The index holds addresses without regard to case; where case matters, the user's own spelling decides. */
+function hasAddress({ resource }: User, address: string, { emailLocalPart }: SubjectPolicy): boolean {
+  if (emailLocalPart === 'any-case') return true;
+  const localPart = (email: string) => email.slice(0, email.lastIndexOf('@')).normalize('NFC');
+  return emailsOf(resource).some(
+    (email) => canonical('email', email) === canonical('email', address) && localPart(email) === localPart(address),
+  );
 }
 
 /** Where to look for one identifier, the most telling place first. */

@@ -1,9 +1,9 @@
 /** Turns an authenticated request into a revocation that cannot be lost, or says why not. */
 import { createHash } from 'node:crypto';
-import type { Account, Mode } from '../connectors/connector.js';
-import type { Directory } from '../directory/directory.js';
+import { type AssignedApp, accountsOf } from '../directory/assignment.js';
 import { type Resolution, resolve } from '../directory/resolve.js';
-import { type IdentifierKind, identifierOf, type User } from '../directory/user.js';
+import type { User } from '../directory/user.js';
+import type { Users } from '../directory/users.js';
 import type { Enqueue } from '../fanout/enqueue.js';
 import type { RevocationRecords } from '../fanout/record.js';
 import { orUnavailable } from '../redis.js';
@@ -14,19 +14,12 @@ import type { Replay } from './replay.js';
 import { parseSubjectIdentifier } from './subject-identifier.js';
 import type { Trust } from './trust.js';
 
-/** What the settings say of an app, as far as it decides who has an account there. */
-export type AssignedApp = {
-  id: string;
-  assignedTo: 'everyone' | { groups: string[] };
-  account: IdentifierKind;
-};
-
 export type Accepted = { revocationId: string; state: 'accepted' | 'repeated' | 'looped' };
 
 export type Accept = ReturnType<typeof createAccept>;
 
 export type AcceptDependencies = {
-  directory: Directory;
+  users: Pick<Users, 'find'>;
   replay: Replay;
   enqueue: Enqueue;
   records: Pick<RevocationRecords, 'exists'>;
@@ -39,7 +32,7 @@ export type AcceptDependencies = {
 
 /** Throws RequestError 400, 401, 403, 404, 422 or 429, or Unavailable where Redis does not answer. */
 export function createAccept(dependencies: AcceptDependencies) {
-  const { directory, replay, enqueue, records, apps, limit, gateway, now } = dependencies;
+  const { users, replay, enqueue, records, apps, limit, gateway, now } = dependencies;
 
   return async function accept(caller: Caller, body: Buffer): Promise<Accepted> {
     const { trust, jti, exp, via } = caller;
@@ -70,10 +63,11 @@ export function createAccept(dependencies: AcceptDependencies) {
           revocationId,
           tenant: trust.tenant,
           trust: trust.id,
-          user: user.id,
-          mode: trust.mode as Mode,
+          user: user.resource.id,
+          mode: trust.mode,
           via: [...via, gateway],
           acceptedAt: now(),
+          // The accounts of now: a deprovisioning a second later strands nothing.
           accounts: accountsOf(user, apps(trust.tenant)),
         }),
       );
@@ -86,7 +80,7 @@ export function createAccept(dependencies: AcceptDependencies) {
 
   async function resolveBody(body: Buffer, trust: Trust): Promise<Resolution> {
     const subjectIdentifier = parseSubjectIdentifier(body, trust);
-    return orUnavailable(resolve(directory, trust.tenant, trust, subjectIdentifier));
+    return orUnavailable(resolve(users, trust.tenant, trust, subjectIdentifier));
   }
 
   async function isAccepted(tenant: string, revocationId: string): Promise<boolean> {
@@ -112,15 +106,6 @@ function userOf(resolution: Resolution): User {
     throw new RequestError(422, 'ambiguous_subject', 'sub_id names more than one user: nobody was logged out.');
   }
   throw new RequestError(404, 'user_not_found', 'No such user.', { reason: refused });
-}
-
-/** The accounts that this user has now: the job carries them, so that a deprovisioning later strands nothing. */
-function accountsOf(user: User, apps: readonly AssignedApp[]): { app: string; account: Account }[] {
-  return apps.flatMap(({ id, assignedTo, account }) => {
-    const assigned = assignedTo === 'everyone' || assignedTo.groups.some((group) => user.groups.includes(group));
-    const identifier = assigned ? identifierOf(user, account) : undefined;
-    return identifier === undefined ? [] : [{ app: id, account: identifier }];
-  });
 }
 
 function replayed(): RequestError {

@@ -3,7 +3,11 @@ import type { Outbound } from '../outbound/outbound.js';
 import type { Settings, TenantSettings, TrustSettings } from '../settings.js';
 import { createKeySource, type KeySource } from './keys.js';
 
-export type Trust = Omit<TrustSettings, 'keys'> & { tenant: string; keys: KeySource };
+export type Trust = Omit<TrustSettings, 'keys'> & {
+  tenant: string;
+  keys: KeySource;
+  emailLocalPart: TenantSettings['emailLocalPart'];
+};
 
 export type Trusts = ReturnType<typeof createTrusts>;
 
@@ -32,6 +36,7 @@ function createTrust(settings: Settings, tenant: TenantSettings, trust: TrustSet
     ...trust,
     tenant: tenant.id,
     keys,
+    emailLocalPart: tenant.emailLocalPart,
     audiences: trust.audiences.length > 0 ? trust.audiences : endpoints(settings.publicUrl, tenant.id),
     subjectIssuers: trust.subjectIssuers.length > 0 ? trust.subjectIssuers : trust.issuers,
   };
