@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
-  chmodSync,
   constants,
   existsSync,
   mkdirSync,
@@ -19,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('.', import.meta.url));
 const env = process.env;
 const forTests = env.npm_lifecycle_event === 'test';
+const withOwnRedis = forTests || env.npm_lifecycle_event === 'demo';
 const inProduction = process.argv.includes('--quiet'); // npm start, where development packages may be left out.
 const typescript = join(root, 'node_modules/typescript/bin/tsc');
 const COMMAND_TIMEOUT_MS = 10 * 60_000;
@@ -108,7 +108,6 @@ function build() {
       const types = run([process.execPath, typescript, '-p', 'tsconfig.build.json', '--outDir', fresh], {
         mayFail: forTests,
       });
-      chmodSync(join(fresh, 'main.js'), 0o755);
       // A file saved meanwhile is newer than the build; a build with type errors is older than everything.
       const builtAt = new Date(types.ok ? startedAt : 0);
       utimesSync(join(fresh, 'main.js'), builtAt, builtAt);
@@ -133,9 +132,9 @@ function newest(path) {
 
 function installRedis() {
   if (redisIsThere()) return;
-  if (env.REDIS_URL && !forTests) return; // The tests run a Redis of their own.
+  if (env.REDIS_URL && !withOwnRedis) return;
   const manager = packageManagers.find(({ install }) => isOnPath(install[0]));
-  const advice = `Redis is needed and not installed: run "${manager?.byHand ?? 'apt-get install redis-server'}"${forTests ? '' : ', or set REDIS_URL'}.`;
+  const advice = `Redis is needed and not installed: run "${manager?.byHand ?? 'apt-get install redis-server'}"${withOwnRedis ? '' : ', or set REDIS_URL'}.`;
   const prefix = manager && prefixFor(manager);
   if (!prefix) return giveUp(advice);
   step(`Redis (${manager.byHand})`, () => {

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The command line: one subcommand each from `commands/`. */
 import { Command } from 'commander';
 import { ConfigError } from './config.js';
@@ -31,23 +30,32 @@ program
 const users = program.command('users').description('the directory: who can be logged out');
 users
   .command('import <file>')
-  .description('add or replace users: one SCIM User resource (JSON) a line; - reads standard input')
+  .description(
+    'add or replace users: one SCIM User resource (JSON) a line, or a CSV export of Okta; - reads standard input',
+  )
   .option('--tenant <id>', 'the tenant whose users they are', 'default')
-  .action(async (file, options) => (await import('./commands/users.js')).importUsers(file, options));
+  .option('--format <format>', 'jsonl or csv, where the file does not tell')
+  .action(async (file, options) => (await import('./commands/users/import.js')).importUsers(file, options));
 users
   .command('add')
   .description('add or replace one user')
   .requiredOption('--user-name <name>', 'the userName, unique in the tenant')
   .option('--email <address...>', 'e-mail addresses, the primary one first')
   .option('--external-id <id>', "the person's id at Okta, e.g. 00u1example")
-  .option('--group <name...>', 'groups that the person is in')
+  .option('--group <name...>', 'groups that the person is in, and no others')
   .option('--tenant <id>', 'the tenant', 'default')
-  .action(async (options) => (await import('./commands/users.js')).addUser(options));
+  .action(async (options) => (await import('./commands/users/add.js')).addUser(options));
 users
   .command('show <name>')
-  .description('a user by id, externalId, userName or e-mail address: identifiers, groups and apps')
+  .description('a user by id, externalId, userName, e-mail address or phone number: identifiers, groups and accounts')
   .option('--tenant <id>', 'the tenant', 'default')
-  .action(async (name, options) => (await import('./commands/users.js')).showUser(name, options));
+  .option('--explain', 'and why a revocation reaches which account, and who can ask for it in which words')
+  .action(async (name, options) => (await import('./commands/users/show.js')).showUser(name, options));
+users
+  .command('check')
+  .description('every disagreement between users, groups and their indexes; changes nothing')
+  .option('--tenant <id>', 'the tenant', 'default')
+  .action(async (options) => (await import('./commands/users/check.js')).checkUsers(options));
 
 const config = program.command('config').description('the settings file');
 config
@@ -81,7 +89,7 @@ program
 program
   .command('demo')
   .description('a stand-in for Okta, two real apps, one person signed in to both, and a revocation')
-  .option('--once', 'end when done; exit code 0 only if every session died')
+  .option('--once', 'end when done; exit code 0 only if every session of hers died; nobody else is to notice')
   .action(async (options) => (await import('./commands/demo.js')).demo(options));
 
 try {
