@@ -1,23 +1,13 @@
 /** The private Redis of the embedded default: one redis-server per data directory, kept up while any gateway process has it open. */
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  linkSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { isAlive, isCode, lastClaim, type Running, running, takeClaim } from './process-claim.js';
 
 export type EmbeddedRedis = {
   path: string; // A Unix socket, for ioredis' `{ path }`.
@@ -164,7 +154,7 @@ async function runOwn({ dir, path, signal, env }: Place, up: () => void): Promis
     if (answered) up();
     else if (!over.signal.aborted) stop();
     const [code, killedBy] = await ended;
-    if (!answered && !signal.aborted) throw new Error(`redis-server did not start: ${lastLogLine(dir)}`);
+    if (!answered && !signal.aborted) throw expected(`redis-server did not start: ${lastLogLine(dir)}`);
     return `redis-server ended (${killedBy ?? `exit code ${code}`}).`;
   } finally {
     over.abort();
@@ -197,11 +187,16 @@ async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
     const { stdout } = await promisify(execFile)('/bin/sh', ['-c', lookUp], { env });
     return stdout.trim();
   } catch (cause) {
-    throw new Error(
+    throw expected(
       'Neither redis-server nor valkey-server is installed: run "apt-get install redis-server", "dnf install valkey" or "brew install redis", or set REDIS_URL.',
       { cause },
     );
   }
+}
+
+/** A failure that its sentence explains: the command line shows no stack. */
+function expected(sentence: string, options?: ErrorOptions): Error {
+  return Object.assign(new Error(sentence, options), { expected: true });
 }
 
 function lastLogLine(dir: string): string {
@@ -250,103 +245,15 @@ function openDoor(dir: string): { path: string; close: () => void } {
   return { path: join(short, 'data', 'redis.sock'), close: () => rmSync(short, { recursive: true, force: true }) };
 }
 
-type Running = { pid: number; birth: string };
-type Claim = { owner?: Running | undefined; guard?: Running | undefined; redis?: Running | undefined };
-
-const CLAIM_FILE = /^redis\.owner\.(\d+)$/;
-
-/**
- * The right to run Redis on `dir`: the claim of the highest number, as long as one process in it lives. The highest file is never
- * deleted, only emptied: deleting a dead claim would let two who judged it dead both succeed, each removing the other's.
- */
-function takeClaim(dir: string): { note: (claim: Claim) => void; release: () => void } | undefined {
-  const owner = running(process.pid);
-  if (!owner)
-    throw new Error('This process finds itself neither in /proc nor with /bin/ps, so Redis cannot be kept to one.');
-  const last = lastClaim(dir);
-  if (Object.values(last.claim).some(isAlive)) return;
-  const mine = last.number + 1;
-  const file = claimFile(dir, mine);
-  const draft = join(dir, `redis.owner.${process.pid}.draft`);
-  const write = (claim: Claim): void => writeFileSync(draft, JSON.stringify(claim), { mode: 0o600 });
-  let noted: Claim = { owner };
-  write(noted);
-  try {
-    linkSync(draft, file); // Unlike rename, it fails where somebody was faster.
-  } catch (error) {
-    if (isCode(error, 'EEXIST')) return;
-    throw error;
-  } finally {
-    rmSync(draft);
-  }
-  if (lastClaim(dir).number !== mine) {
-    rmSync(file, { force: true });
-    return;
-  }
-  for (const number of claimNumbers(dir)) if (number < mine) rmSync(claimFile(dir, number), { force: true });
-  return {
-    note(claim) {
-      noted = { owner, ...claim };
-      write(noted);
-      renameSync(draft, file);
-    },
-    release() {
-      // Emptying needs no room on a full disk. What still runs keeps the claim.
-      const left = { ...noted, owner: undefined };
-      if (!Object.values(left).some(isAlive)) return truncateSync(file);
-      write(left);
-      renameSync(draft, file);
-    },
-  };
-}
-
-function claimNumbers(dir: string): number[] {
-  return readdirSync(dir)
-    .flatMap((name) => CLAIM_FILE.exec(name)?.[1] ?? [])
-    .map(Number);
-}
-
-function claimFile(dir: string, number: number): string {
-  return join(dir, `redis.owner.${number}`);
-}
-
-function lastClaim(dir: string): { number: number; claim: Claim } {
-  for (;;) {
-    const number = Math.max(0, ...claimNumbers(dir));
-    if (number === 0) return { number, claim: {} };
-    let text: string;
-    try {
-      text = readFileSync(claimFile(dir, number), 'utf8');
-    } catch (error) {
-      if (isCode(error, 'ENOENT')) continue; // A higher one has come.
-      throw error;
-    }
-    try {
-      return { number, claim: JSON.parse(text) as Claim };
-    } catch {
-      return { number, claim: {} }; // Given up; or cut by a power failure, which nobody named in it survived.
-    }
-  }
-}
-
 function refuseEndlessWait(dir: string, waitedMs: number): void {
   const { owner, guard, redis } = lastClaim(dir).claim;
   if (owner && isAlive(owner)) {
     if (waitedMs < OTHER_OWNER_WITHIN_MS) return;
-    throw new Error(`Process ${owner.pid} runs the redis-server of ${dir}, which does not answer.`);
+    throw expected(`Process ${owner.pid} runs the redis-server of ${dir}, which does not answer.`);
   }
   const left = [redis, guard].find(isAlive);
   if (!left || waitedMs < LEFTOVER_WITHIN_MS) return;
-  throw new Error(`A redis-server left over from an earlier run still uses ${dir}: stop it with "kill ${left.pid}".`);
-}
-
-function running(pid: number | undefined): Running | undefined {
-  const birth = pid ? birthOf(pid) : undefined;
-  return pid && birth ? { pid, birth } : undefined;
-}
-
-function isAlive(who: Running | undefined): boolean {
-  return who !== undefined && birthOf(who.pid) === who.birth;
+  throw expected(`A redis-server left over from an earlier run still uses ${dir}: stop it with "kill ${left.pid}".`);
 }
 
 function kill(who: Running | undefined, signal: NodeJS.Signals): void {
@@ -356,31 +263,6 @@ function kill(who: Running | undefined, signal: NodeJS.Signals): void {
   } catch (error) {
     if (!isCode(error, 'ESRCH')) throw error;
   }
-}
-
-/** What tells a process from a later one of the same pid (in a container every start has the same few pids); a zombie is dead. */
-function birthOf(pid: number): string | undefined {
-  try {
-    if (process.platform !== 'linux') {
-      const env = { LC_ALL: 'C', TZ: 'UTC' };
-      const line = execFileSync('/bin/ps', ['-o', 'stat=', '-o', 'lstart=', '-p', String(pid)], {
-        env,
-        encoding: 'utf8',
-      });
-      const [state, ...birth] = line.trim().split(/\s+/);
-      return state?.startsWith('Z') ? undefined : birth.join(' ');
-    }
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : `${boot} ${fields[19]}`;
-  } catch {
-    return undefined; // No such process.
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
