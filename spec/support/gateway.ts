@@ -1,6 +1,6 @@
 /** A whole gateway in this process, on the suite's Redis under a prefix of its own, with the settings a spec needs. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -12,10 +12,15 @@ import { type GatewayOptions, listen, openGateway } from '../../src/gateway.js';
 export const PUBLIC_URL = 'https://logout.example.com';
 export const ADMIN_TOKEN = 'an-admin-token-of-the-specs';
 
-/** The settings of a spec as one would write them, with loopback allowed. Throws the ConfigError. */
+/** The settings of a spec as one would write them, with loopback allowed. */
+export function settingsText(settings: object): string {
+  return stringify({ publicUrl: PUBLIC_URL, outbound: { allowNetworks: ['127.0.0.0/8'] }, ...settings });
+}
+
+/** Throws the ConfigError. */
 export function configOf(settings: object, over: Partial<Config> = {}): Config {
   const problems: string[] = [];
-  const text = stringify({ publicUrl: PUBLIC_URL, outbound: { allowNetworks: ['127.0.0.0/8'] }, ...settings });
+  const text = settingsText(settings);
   const parsed = parseSettings(text, 'spec.yaml', {}, problems);
   if (!parsed) throw new ConfigError(problems);
   return {
@@ -28,6 +33,31 @@ export function configOf(settings: object, over: Partial<Config> = {}): Config {
     logLevel: 'silent',
     settings: parsed,
     ...over,
+  };
+}
+
+/** A person as a spec needs one. */
+export type Person = {
+  userName: string;
+  externalId?: string;
+  active?: boolean;
+  emails?: string[];
+  phoneNumbers?: string[];
+  groups?: string[];
+};
+
+/** The directory, and a short way to put somebody into it. */
+function provisioning(redis: Redis, prefix: string) {
+  const directory = createDirectory(redis, prefix, { graceMs: 30 * 86_400_000, now: Date.now });
+  const values = (list: string[]) => list.map((value, index) => ({ value, primary: index === 0 }));
+  return {
+    ...directory,
+    put: (tenant: string, { emails = [], phoneNumbers = [], groups = [], ...person }: Person) =>
+      directory.put(
+        tenant,
+        { active: true, ...person, emails: values(emails), phoneNumbers: values(phoneNumbers) },
+        groups,
+      ),
   };
 }
 
@@ -46,13 +76,16 @@ export async function startGateway(
     config,
     prefix,
     url: `http://127.0.0.1:${server.port}`,
-    directory: createDirectory(redis, prefix),
+    directory: provisioning(redis, prefix),
     redis,
-    /** Every key of this gateway but the audit trail, with its value as text: equal before and after means unchanged. */
+    /**
+     * Every key of this gateway but the audit trail and BullMQ's own clockwork, with its value as text: equal before
+     * and after means unchanged.
+     */
     async state(): Promise<Record<string, string>> {
-      const keys = (await redis.keys(`${prefix}:*`)).filter((key) => key !== `${prefix}:audit`).sort();
-      const dumps = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
-      return Object.fromEntries(keys.map((key, index) => [key, dumps[index]?.toString('base64') ?? '']));
+      const keys = (await redis.keys(`${prefix}:*`)).filter((key) => !/:(audit|meta|stalled-check)$/.test(key)).sort();
+      const values = await Promise.all(keys.map((key) => contentOf(redis, key)));
+      return Object.fromEntries(keys.map((key, index) => [key, values[index] ?? '']));
     },
     /** The audit trail, the oldest entry first. */
     async audit(): Promise<Record<string, string>[]> {
@@ -67,6 +100,15 @@ export async function startGateway(
       const keys = await redis.keys(`${prefix}:*`);
       if (keys.length > 0) await redis.del(keys);
       redis.disconnect();
+      rmSync(config.dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** The value of a key as text, the same for the same value: Redis keeps hashes and sets in an order of its own. */
+async function contentOf(redis: Redis, key: string): Promise<string> {
+  const type = await redis.type(key);
+  if (type === 'hash') return JSON.stringify(Object.entries(await redis.hgetall(key)).sort());
+  if (type === 'set') return JSON.stringify((await redis.smembers(key)).sort());
+  return (await redis.dumpBuffer(key))?.toString('base64') ?? '';
 }

@@ -64,7 +64,7 @@ export async function startOkta() {
     setTimeout(() => {
       res.writeHead(state.status, { 'content-type': 'application/json', ...state.headers });
       res.end(state.body ?? JSON.stringify(body));
-    }, state.delayMs);
+    }, state.delayMs).unref();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,5 +1,5 @@
 /** One real redis-server for a whole test run, on a loopback port of its own; specs keep apart by key prefix. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { type AddressInfo, createConnection, createServer, Socket } from 'node:net';
@@ -28,6 +28,11 @@ rm -rf "$dir"
 
 /** jest's globalSetup. It ignores a returned function, so Redis ends by itself when jest has gone. */
 export default async function startRedis(): Promise<void> {
+  // Specs of the command line run what is built, which is to be what stands in src.
+  execFileSync(process.execPath, ['setup.mjs'], {
+    stdio: 'inherit',
+    env: { ...process.env, npm_lifecycle_event: 'test' },
+  });
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt += 1) {
     const port = await freePort();
     if (await startOn(port)) {
@@ -72,7 +77,7 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
