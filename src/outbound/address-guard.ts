@@ -1,13 +1,14 @@
 /** Which network addresses outbound calls may reach: public ones over https, others only where the settings list them. */
 import ipaddr from 'ipaddr.js';
 
-// Reachable from inside a cloud machine only, but ipaddr.js takes it for a public address: Azure's WireServer.
-const NOT_PUBLIC = [ipaddr.parseCIDR('168.63.129.16/32')];
+// What ipaddr.js takes for public addresses: Azure's WireServer, reachable from inside a cloud machine only, and
+// the IPv4-compatible form of any IPv4 address (RFC 4291 §2.5.5.1), which nobody has a use for.
+// And NAT64 prefixes of a network's own (RFC 8215), which may hide an IPv4 address in several places.
+const NOT_PUBLIC = ['168.63.129.16/32', '::/96', '64:ff9b:1::/48'].map((network) => ipaddr.parseCIDR(network));
 
-// Ranges that carry an IPv4 address in an IPv6 one (RFC 6052, RFC 8215, RFC 3056): judged by what they carry.
+// Ranges that carry an IPv4 address in an IPv6 one (RFC 6052, RFC 3056): judged by what they carry.
 const EMBEDDED_IPV4 = [
   { range: ipaddr.parseCIDR('64:ff9b::/96'), offset: 12 },
-  { range: ipaddr.parseCIDR('64:ff9b:1::/48'), offset: 12 },
   { range: ipaddr.parseCIDR('2002::/16'), offset: 2 },
 ];
 

@@ -1,4 +1,5 @@
 /** The gateway's own RS256 keys, kept in one file of mode 600: the first signs, all are published. */
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
@@ -21,12 +22,13 @@ export type SigningKeys = Awaited<ReturnType<typeof loadSigningKeys>>;
  * Throws where the file is not a JWK Set of RSA private keys.
  */
 export async function loadSigningKeys(path: string) {
-  const { keys } = await readOrMake(path);
+  const keys = await readOrMake(path);
   const [first] = keys;
-  if (!first || keys.some((key) => key.kty !== 'RSA' || !key.d || !key.kid)) {
-    throw new Error(`${path} is not a JWK Set of RSA private keys, each with a kid`);
-  }
-  const signer = (await importJWK(first, ALGORITHM)) as CryptoKey;
+  const unusable = (cause?: unknown) => broken(`${path} is not a JWK Set of RSA private keys, each with a kid`, cause);
+  if (!first || keys.some((key) => key?.kty !== 'RSA' || !key.d || !key.kid)) throw unusable();
+  const signer = await importJWK(first, ALGORITHM).catch((cause: unknown) => {
+    throw unusable(cause);
+  });
 
   return {
     /** What `/.well-known/jwks.json` shows. */
@@ -35,23 +37,26 @@ export async function loadSigningKeys(path: string) {
     },
     /** A compact JWS over exactly these claims. */
     sign(typ: string, claims: JWTPayload): Promise<string> {
-      return new SignJWT(claims).setProtectedHeader({ alg: ALGORITHM, typ, kid: first.kid as string }).sign(signer);
+      return new SignJWT(claims)
+        .setProtectedHeader({ alg: ALGORITHM, typ, kid: first.kid as string })
+        .sign(signer as CryptoKey);
     },
   };
 }
 
-async function readOrMake(path: string): Promise<{ keys: JWK[] }> {
+async function readOrMake(path: string): Promise<JWK[]> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as { keys: JWK[] };
+    return await read(path);
   } catch (error) {
     if ((error as { code?: string }).code !== 'ENOENT') {
-      throw new Error(`${path} cannot be read as a JWK Set`, { cause: error });
+      throw broken(`${path} cannot be read as a JWK Set`, error);
     }
   }
   const { privateKey } = await generateKeyPair(ALGORITHM, { modulusLength: 2048, extractable: true });
   const jwk = await exportJWK(privateKey);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${process.pid}`;
+  // Not by process id: two containers that share the folder may both be process 1.
+  const draft = `${path}.${randomUUID()}`;
   await writeFile(draft, JSON.stringify({ keys: [{ ...jwk, kid: await calculateJwkThumbprint(jwk) }] }), {
     mode: 0o600,
   });
@@ -60,5 +65,15 @@ async function readOrMake(path: string): Promise<{ keys: JWK[] }> {
     if (error.code !== 'EEXIST') throw error;
   });
   await unlink(draft);
-  return JSON.parse(await readFile(path, 'utf8')) as { keys: JWK[] };
+  return read(path);
+}
+
+async function read(path: string): Promise<JWK[]> {
+  const set = JSON.parse(await readFile(path, 'utf8')) as { keys?: unknown } | null;
+  return Array.isArray(set?.keys) ? (set.keys as JWK[]) : [];
+}
+
+/** A failure that its sentence explains: the command line shows no stack. */
+function broken(sentence: string, cause: unknown): Error {
+  return Object.assign(new Error(sentence, { cause }), { expected: true });
 }
