@@ -1,5 +1,5 @@
 /** What a connector is: how one kind of app is told to revoke one account. */
-import type { ZodType } from 'zod';
+import { type ZodType, z } from 'zod';
 import type { OutboundRequest, OutboundResponse } from '../outbound/outbound.js';
 import type { SigningKeys } from '../outbound/signing-keys.js';
 
@@ -37,6 +37,9 @@ export type Outcome = {
 
 /** Whether the options would work, found out without changing anything at the app. */
 export type Check = { ok: true; detail: string } | { ok: false; problem: string };
+
+/** Where an app is called. */
+export const appUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
 
 export type Connector<Options> = {
   name: string;

@@ -1,14 +1,14 @@
 /** Hands a revocation on to another Global Token Revocation receiver, with a JWT in Okta's own profile. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { Connector } from './connector.js';
+import { appUrl, type Connector, ConnectorError } from './connector.js';
 import { request } from './request.js';
 
 const LIFETIME_SECONDS = 300;
 const NOT_BEFORE_SECONDS = 300;
 
 const options = z.strictObject({
-  url: z.url().describe("The receiver's Global Token Revocation endpoint."),
+  url: appUrl.describe("The receiver's Global Token Revocation endpoint."),
   client: z.string().min(1).describe('The id under which the receiver knows this gateway: the `sub` of the JWT.'),
   issuer: z.string().min(1).optional().describe('The `iss` of the JWT; `publicUrl` where it is not given.'),
   subjectIssuer: z
@@ -23,10 +23,20 @@ export const globalTokenRevocation: Connector<z.output<typeof options>> = {
   options,
   docs: `Sends \`sub_id\` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401.
 204 means that the receiver has begun, so the outcome is \`accepted\`; an unknown user (404) is \`none\`.
+A revocation of mode \`refresh-only\` is refused: the request has no word for leaving sessions alone.
 The JWT carries a \`via\` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.
 Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revocation/`,
 
   async revoke(account, { url, client, issuer, subjectIssuer }, call) {
+    if (call.mode === 'refresh-only') {
+      throw new ConnectorError(
+        'refused',
+        'global-token-revocation: cannot ask to leave sessions alone, as refresh-only does',
+        {
+          retryable: false,
+        },
+      );
+    }
     const iat = Math.floor(call.now().getTime() / 1000);
     const jwt = await call.signingKeys.sign('global-token-revocation+jwt', {
       iss: issuer ?? call.publicUrl,
@@ -51,6 +61,8 @@ Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revoca
           body: JSON.stringify({ sub_id }),
         },
         call,
+        // 404 is the draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
+        { 410: { reason: 'refused', retryable: false } },
       );
     } catch (error) {
       if ((error as { reason?: string }).reason === 'not_found') return { state: 'none', what: [] };

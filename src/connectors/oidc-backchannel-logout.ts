@@ -1,13 +1,13 @@
 /** Ends a person's sessions at an OpenID Connect relying party (OpenID Connect Back-Channel Logout 1.0). */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type Connector, ConnectorError } from './connector.js';
+import { appUrl, type Connector, ConnectorError } from './connector.js';
 import { request } from './request.js';
 
 const LIFETIME_SECONDS = 120; // §4 recommends two minutes at most.
 
 const options = z.strictObject({
-  url: z.url().describe("The relying party's back-channel logout URI."),
+  url: appUrl.describe("The relying party's back-channel logout URI."),
   clientId: z.string().min(1).describe('The client id under which the relying party knows itself: the `aud`.'),
   issuer: z
     .string()

@@ -1,20 +1,13 @@
 /** Tells an app of one's own by a signed webhook (Standard Webhooks). */
-import { Webhook } from 'standardwebhooks';
 import { z } from 'zod';
-import type { Call, Connector, Outcome } from './connector.js';
+import { signedHeaders, webhookSecret } from '../outbound/signed-headers.js';
+import { appUrl, type Call, type Connector, type Outcome } from './connector.js';
 import { request } from './request.js';
 
-const secret = z
-  .string()
-  .regex(
-    /^(whsec_)?[A-Za-z0-9+/]{32,}={0,2}$/,
-    'is not a Standard Webhooks secret: whsec_ and at least 24 bytes in base64',
-  );
-
 const options = z.strictObject({
-  url: z.url().describe('Where the webhook is sent.'),
-  secret: secret.describe('Signs the message: `whsec_…`, 24 to 64 random bytes in base64.'),
-  previousSecret: secret.optional().describe('Signs beside `secret` while an app is moved to a new one.'),
+  url: appUrl.describe('Where the webhook is sent.'),
+  secret: webhookSecret.describe('Signs the message: `whsec_…`, 24 to 64 random bytes in base64.'),
+  previousSecret: webhookSecret.optional().describe('Signs beside `secret` while an app is moved to a new one.'),
 });
 
 export const webhook: Connector<z.output<typeof options>> = {
@@ -27,15 +20,8 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
   async revoke(account, { url, secret, previousSecret }, call) {
     const body = message(account, call);
     const timestamp = call.now();
-    const signatures = [secret, previousSecret].flatMap((one) =>
-      one === undefined ? [] : new Webhook(one).sign(call.idempotencyKey, timestamp, body),
-    );
-    const headers = {
-      'content-type': 'application/json',
-      'webhook-id': call.idempotencyKey,
-      'webhook-timestamp': String(Math.floor(timestamp.getTime() / 1000)),
-      'webhook-signature': signatures.join(' '),
-    };
+    const secrets = previousSecret === undefined ? [secret] : [secret, previousSecret];
+    const headers = signedHeaders(secrets, call.idempotencyKey, timestamp, body);
     const response = await request('webhook: POST to the app', url, { method: 'POST', headers, body }, call);
     return outcome(response.status, call);
   },
