@@ -55,15 +55,32 @@ end
 redis.call('HINCRBY', KEYS[1], state == 'failed' and 'failed' or 'done', 1)
 local counts = redis.call('HMGET', KEYS[1], 'total', 'done', 'failed')
 if counts[2] + counts[3] < tonumber(counts[1]) then return '' end
+local status = tonumber(counts[3]) > 0 and 'failed' or 'completed'
+-- It had failed before: nothing new.
+if status == 'failed' and redis.call('HEXISTS', KEYS[1], 'completedAt') == 1 then return '' end
 redis.call('HSET', KEYS[1], 'completedAt', now)
-return tonumber(counts[3]) > 0 and 'failed' or 'completed'`;
+return status`;
+
+// By rank, not by time: many revocations may have come in the same millisecond.
+const LIST = `
+local start = 0
+if ARGV[1] ~= '' then
+  local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
+  if not rank then return {} end
+  start = rank + 1
+end
+return redis.call('ZREVRANGE', KEYS[1], start, start + ARGV[2] - 1)`;
 
 export type RevocationRecords = ReturnType<typeof createRevocationRecords>;
 
 export function createRevocationRecords(redis: Redis, options: { prefix: string; retentionMs: number }) {
   redis.defineCommand('recordOpen', { numberOfKeys: 2, lua: OPEN });
   redis.defineCommand('recordUpdate', { numberOfKeys: 1, lua: UPDATE });
-  const commands = redis as unknown as Record<'recordOpen' | 'recordUpdate', (...args: string[]) => Promise<unknown>>;
+  redis.defineCommand('recordList', { numberOfKeys: 1, lua: LIST });
+  const commands = redis as unknown as Record<
+    'recordOpen' | 'recordUpdate' | 'recordList',
+    (...args: string[]) => Promise<unknown>
+  >;
   const key = (tenant: string, revocationId: string) => `${options.prefix}:{${tenant}}:revocation:${revocationId}`;
   const index = (tenant: string) => `${options.prefix}:{${tenant}}:revocations`;
 
@@ -112,10 +129,9 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
       return parseRecord(await redis.hgetall(key(tenant, revocationId)));
     },
 
-    /** The newest first; `before` (exclusive, ms) continues a list. */
-    async list(tenant: string, { before, limit }: { before?: number; limit: number }): Promise<RevocationRecord[]> {
-      const newest = before === undefined ? '+inf' : `(${before}`;
-      const ids = await redis.zrevrangebyscore(index(tenant), newest, '-inf', 'LIMIT', 0, limit);
+    /** The newest first; `after` is the id of the last one on the page before. */
+    async list(tenant: string, { after = '', limit }: { after?: string; limit: number }): Promise<RevocationRecord[]> {
+      const ids = (await commands.recordList(index(tenant), after, String(limit))) as string[];
       const records = await Promise.all(ids.map((id) => redis.hgetall(key(tenant, id))));
       return records.flatMap((fields) => parseRecord(fields) ?? []);
     },

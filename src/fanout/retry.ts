@@ -26,7 +26,7 @@ export function retryDelayMs(
   if (!failure.retryable || ageMs >= retryForMs) return undefined;
   if (failure.reason === 'network' && attempt === 1 && failure.retryAfterMs === undefined) return 0;
   const longest = SCHEDULE_MS.at(-1) as number;
-  const step = SCHEDULE_MS[attempt - (failure.reason === 'network' ? 2 : 1)] ?? longest;
+  const step = SCHEDULE_MS[Math.max(0, attempt - (failure.reason === 'network' ? 2 : 1))] ?? longest;
   const jittered = step * (1 - JITTER + 2 * JITTER * random());
   const wished = Math.min(failure.retryAfterMs ?? 0, longest);
   return Math.round(Math.min(Math.max(jittered, wished), retryForMs - ageMs));

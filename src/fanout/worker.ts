@@ -1,18 +1,17 @@
 /** Carries accepted revocations out: one worker spreads each over its apps, one worker for each app calls it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Job, Queue, UnrecoverableError, Worker, type WorkerOptions } from 'bullmq';
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Audit } from '../audit.js';
 import { type Call, type Connector, ConnectorError, type Outcome } from '../connectors/connector.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
+import type { Alerts } from './alert.js';
 import { type AppJob, appQueue, INTAKE_QUEUE, jobOptions, type Revocation } from './job.js';
 import type { RevocationRecords } from './record.js';
 import { retryDelayMs } from './retry.js';
+import { RetryLater, workerOptions } from './worker-options.js';
 
-// A worker that was killed holds its jobs until their locks end; these bring them back within ten seconds.
-const LOCK_MS = 5_000;
-const STALLED_CHECK_MS = 2_000;
 const INTAKE_CONCURRENCY = 50;
 const CLOSE_WITHIN_MS = 8_000;
 
@@ -38,6 +37,8 @@ export type WorkerDependencies = {
   apps: readonly App[];
   records: RevocationRecords;
   audit: Audit;
+  /** Where the settings name a webhook for them. */
+  alerts: Alerts | undefined;
   metrics: Metrics;
   logger: Logger;
   now: () => number;
@@ -60,16 +61,7 @@ export function startWorkers(dependencies: WorkerDependencies) {
     logger.error({ error }, 'redis');
   }
 
-  const options = {
-    connection,
-    prefix,
-    lockDuration: LOCK_MS,
-    stalledInterval: STALLED_CHECK_MS,
-    maxStalledCount: 1_000_000,
-    skipVersionCheck: true,
-    settings: { backoffStrategy: (_attempts, _type, error) => (error instanceof RetryLater ? error.delayMs : 1_000) },
-  } satisfies WorkerOptions;
-
+  const options = workerOptions(connection, prefix);
   const workers = [
     new Worker<Revocation>(INTAKE_QUEUE, spread(dependencies, queues), { ...options, concurrency: INTAKE_CONCURRENCY }),
     ...apps.map(
@@ -94,18 +86,10 @@ export function startWorkers(dependencies: WorkerDependencies) {
   };
 }
 
-/** Tells BullMQ when to try again; the decision itself is `retry`'s. */
-class RetryLater extends Error {
-  readonly delayMs: number;
-  constructor(cause: ConnectorError, delayMs: number) {
-    super(cause.message, { cause });
-    this.name = 'RetryLater';
-    this.delayMs = delayMs;
-  }
-}
-
 /** Opens the record, then gives each app its job. Run twice, it opens nothing and adds nothing twice. */
-function spread({ records, audit }: WorkerDependencies, queues: ReadonlyMap<string, Queue<AppJob>>) {
+function spread(dependencies: WorkerDependencies, queues: ReadonlyMap<string, Queue<AppJob>>) {
+  const { records, audit, alerts, now } = dependencies;
+
   return async ({ data }: Job<Revocation>): Promise<void> => {
     const { accounts, ...revocation } = data;
     const { revocationId, tenant, trust, user } = revocation;
@@ -113,18 +97,26 @@ function spread({ records, audit }: WorkerDependencies, queues: ReadonlyMap<stri
     const adds = accounts.map(async ({ app, account }) => {
       if (!owed.has(app)) return;
       const queue = queues.get(appQueue(tenant, app));
-      // The app has left the settings since the revocation was accepted.
-      if (!queue) return void (await records.update(data, app, { state: 'failed', attempts: 0, reason: 'refused' }));
+      if (!queue) return giveUp(app);
       await queue.add('revoke', { ...revocation, account }, { ...jobOptions, jobId: revocationId });
     });
     await Promise.all([...adds, audit.record({ event: 'revocation.accepted', tenant, trust, user, revocationId })]);
     if (accounts.length === 0) await audit.record({ event: 'revocation.completed', tenant, user, revocationId });
+
+    /** The app has left the settings since the revocation was accepted. */
+    async function giveUp(app: string): Promise<void> {
+      const [at, reason] = [now(), 'refused' as const];
+      const status = await records.update(data, app, { state: 'failed', attempts: 0, at, reason });
+      await audit.record({ event: 'job.failed', tenant, revocationId, user, app, reason, attempt: 0 });
+      await alerts?.raise({ type: 'job.failed', tenant, app, revocationId, reason, attempts: 0, at });
+      if (status !== '') await audit.record({ event: `revocation.${status}`, tenant, user, revocationId });
+    }
   };
 }
 
 /** One attempt at one account. */
 function callApp(dependencies: WorkerDependencies, app: App, stop: AbortSignal) {
-  const { records, audit, metrics, logger, now, callContext } = dependencies;
+  const { records, audit, alerts, metrics, logger, now, callContext } = dependencies;
   const { connector, options, delivery } = app;
 
   return async (job: Job<AppJob>): Promise<void> => {
@@ -176,6 +168,9 @@ function callApp(dependencies: WorkerDependencies, app: App, stop: AbortSignal) 
       logger[delayMs === undefined ? 'warn' : 'info']({ ...facts, reason, delayMs, error }, 'attempt.failed');
       const event = delayMs === undefined ? 'job.failed' : 'attempt.failed';
       await audit.record({ event, tenant, revocationId, user, app: app.id, reason, attempt });
+      if (delayMs === undefined) {
+        await alerts?.raise({ type: 'job.failed', tenant, app: app.id, revocationId, reason, attempts: attempt, at });
+      }
       await close(status);
       return delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
     }

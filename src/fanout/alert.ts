@@ -1,0 +1,73 @@
+/** Tells the operators' own webhook (`alerts.webhook`) that an app was not reached, as durably as an app is told. */
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Call, ConnectorError, type Reason } from '../connectors/connector.js';
+import { request } from '../connectors/request.js';
+import { signedHeaders } from '../outbound/signed-headers.js';
+import { jobOptions } from './job.js';
+import { retryDelayMs } from './retry.js';
+import { RetryLater, workerOptions } from './worker-options.js';
+
+const QUEUE = 'alerts';
+const TIMEOUT_MS = 10_000;
+const RETRY_FOR_MS = 24 * 3_600_000;
+
+/** No account and no address: what is wrong, and where to look. */
+export type Alert = {
+  type: 'job.failed';
+  tenant: string;
+  app: string;
+  revocationId: string;
+  reason: Reason;
+  attempts: number;
+  /** Milliseconds since the epoch. */
+  at: number;
+};
+
+export type Alerts = ReturnType<typeof startAlerts>;
+
+export function startAlerts(dependencies: {
+  connection: Redis;
+  prefix: string;
+  target: { url: string; secret: string };
+  send: Call['send'];
+  now: () => number;
+  onError: (error: Error) => void;
+}) {
+  const { connection, prefix, target, send, now, onError } = dependencies;
+  const queue = new Queue<Alert>(QUEUE, { connection, prefix, skipVersionCheck: true });
+  const worker = new Worker<Alert>(QUEUE, tell, workerOptions(connection, prefix));
+  queue.on('error', onError);
+  worker.on('error', onError);
+
+  async function tell(job: Job<Alert>): Promise<void> {
+    const { type, at, ...data } = job.data;
+    const body = JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
+    const headers = signedHeaders([target.secret], `alert_${job.id}`, new Date(now()), body);
+    const call = { send, signal: AbortSignal.timeout(TIMEOUT_MS), now: () => new Date(now()) };
+    try {
+      await request('alert: POST to alerts.webhook', target.url, { method: 'POST', headers, body }, call);
+    } catch (error) {
+      if (!(error instanceof ConnectorError)) throw error;
+      const delayMs = retryDelayMs(error, {
+        attempt: job.attemptsMade + 1,
+        ageMs: now() - at,
+        retryForMs: RETRY_FOR_MS,
+      });
+      onError(error);
+      throw delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
+    }
+  }
+
+  return {
+    /** The same failure raised twice is one alert. */
+    async raise(alert: Alert): Promise<void> {
+      const jobId = `${alert.revocationId}_${alert.tenant}_${alert.app}_${alert.attempts}`;
+      await queue.add(QUEUE, alert, { ...jobOptions, removeOnFail: { age: RETRY_FOR_MS / 1000 }, jobId });
+    },
+    async close(): Promise<void> {
+      await worker.close();
+      await queue.close();
+    },
+  };
+}
