@@ -1,4 +1,5 @@
 /** Which apps a user is assigned to, and the account that the user has in each. */
+import { canonicalName } from './groups.js';
 import { type IdentifierKind, identifierOf, type User, type UserResource } from './user.js';
 
 /** Attributes that can decide: of the core schema, and of the enterprise extension (RFC 7643 §4.1, §4.3). */
@@ -30,7 +31,7 @@ export function isAssigned({ resource, groups }: User, assignedTo: AssignedTo): 
   if (assignedTo === 'everyone') return true;
   const { attribute, users = [] } = assignedTo;
   return (
-    (assignedTo.groups ?? []).some((group) => groups.includes(group)) ||
+    (assignedTo.groups ?? []).some((name) => groups.some((group) => canonicalName(group) === canonicalName(name))) ||
     users.some((name) => name === resource.externalId || name.toLowerCase() === resource.userName.toLowerCase()) ||
     (attribute?.values ?? []).includes(attributeOf(resource, attribute?.name) ?? '')
   );

@@ -1,11 +1,19 @@
-/** The groups of each tenant in Redis, and who is in them: members are sets, so that a change rewrites no group. */
+/** The groups of each tenant in Redis, by id and by name; a change of members rewrites no group. */
 import type { Redis } from 'ioredis';
+import { createGroupMembers, type MemberChange } from './group-members.js';
 import type { Meta } from './user.js';
 import { Changed, type Grace, NotUnique, newId, nextMeta } from './users.js';
 
-const CHUNK = 1_000;
+export { type MemberChange, UnknownMember } from './group-members.js';
 
-export type GroupResource = { id: string; displayName: string; externalId?: string; meta: Meta };
+export type GroupResource = {
+  id: string;
+  displayName: string;
+  externalId?: string;
+  meta: Meta;
+  /** What the group was called until `at` (ms): an app that is assigned by that name is still reached for a while. */
+  formerNames?: { displayName: string; at: number }[];
+};
 
 // KEYS: groups, groups-by-name, group-order. ARGV: id, before, after ('' to delete), old name, new name, created.
 const WRITE = `
@@ -15,6 +23,8 @@ if newName ~= '' then
   local owner = redis.call('HGET', KEYS[2], newName)
   if owner and owner ~= id then return 'taken' end
 end
+-- Somebody may have come in since the members were taken out.
+if after == '' and redis.call('SCARD', string.sub(KEYS[1], 1, -7) .. 'members:' .. id) > 0 then return 'changed' end
 if oldName ~= newName and oldName ~= '' then redis.call('HDEL', KEYS[2], oldName) end
 if after == '' then
   redis.call('HDEL', KEYS[1], id)
@@ -22,62 +32,20 @@ if after == '' then
 else
   redis.call('HSET', KEYS[1], id, after)
   redis.call('HSET', KEYS[2], newName, id)
-  redis.call('ZADD', KEYS[3], ARGV[6], id)
-end
-return 'ok'`;
-
-// KEYS: groups. ARGV: id, now, lastModified, count of ids to add, those ids, then the ids to remove.
-const CHANGE_MEMBERS = `
-local base = string.sub(KEYS[1], 1, -7)
-local id, now, added = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local text = redis.call('HGET', KEYS[1], id)
-if not text then return 'missing' end
-for i = 5, 4 + added do
-  if redis.call('HEXISTS', base .. 'users', ARGV[i]) == 0 or redis.call('ZSCORE', base .. 'deleted-users', ARGV[i]) then
-    return 'unknown ' .. ARGV[i]
+  if before == '' then
+    local newest = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2] or 0
+    redis.call('ZADD', KEYS[3], math.max(ARGV[6], newest + 1), id)
   end
 end
-local changed, group = 0, cjson.decode(text)
-for i = 5, 4 + added do
-  changed = changed + redis.call('SADD', base .. 'members:' .. id, ARGV[i])
-  redis.call('SADD', base .. 'groups-of:' .. ARGV[i], id)
-  redis.call('ZREM', base .. 'former-groups:' .. ARGV[i], group.displayName)
-end
-for i = 5 + added, #ARGV do
-  if redis.call('SREM', base .. 'members:' .. id, ARGV[i]) == 1 then
-    changed = changed + 1
-    redis.call('SREM', base .. 'groups-of:' .. ARGV[i], id)
-    redis.call('ZADD', base .. 'former-groups:' .. ARGV[i], now, group.displayName)
-  end
-end
-if changed > 0 then
-  group.meta.lastModified = ARGV[3]
-  group.meta.version = 'W/"' .. (tonumber(string.match(group.meta.version, '%d+')) + 1) .. '"'
-  redis.call('HSET', KEYS[1], id, cjson.encode(group))
-end
 return 'ok'`;
-
-/** A member that is no user of this tenant. */
-export class UnknownMember extends Error {
-  readonly member: string;
-  constructor(member: string) {
-    super('a member is no user of this tenant');
-    this.name = 'UnknownMember';
-    this.member = member;
-  }
-}
 
 export type Groups = ReturnType<typeof createGroups>;
 
-export function createGroups(redis: Redis, prefix: string, { now }: Pick<Grace, 'now'>) {
+export function createGroups(redis: Redis, prefix: string, { graceMs, now }: Grace) {
+  const membership = createGroupMembers(redis, prefix, { graceMs, now });
   redis.defineCommand('groupWrite', { numberOfKeys: 3, lua: WRITE });
-  redis.defineCommand('groupChangeMembers', { numberOfKeys: 1, lua: CHANGE_MEMBERS });
-  const commands = redis as unknown as Record<
-    'groupWrite' | 'groupChangeMembers',
-    (...args: string[]) => Promise<string>
-  >;
+  const commands = redis as unknown as Record<'groupWrite', (...args: string[]) => Promise<string>>;
   const key = (tenant: string, name: string) => `${prefix}:{${tenant}}:${name}`;
-  const membersKey = (tenant: string, id: string) => key(tenant, `members:${id}`);
 
   async function write(
     tenant: string,
@@ -112,32 +80,32 @@ export function createGroups(redis: Redis, prefix: string, { now }: Pick<Grace, 
     return text === null ? undefined : (JSON.parse(text) as GroupResource);
   }
 
-  /** In chunks, each of which leaves the sets on both sides agreeing. Throws UnknownMember before a chunk changes anything. */
-  async function changeMembers(tenant: string, id: string, { add, remove }: MemberChange): Promise<void> {
-    const change = async (added: string[], removed: string[]) => {
-      const at = now();
-      const answer = await commands.groupChangeMembers(
-        key(tenant, 'groups'),
-        id,
-        String(at),
-        new Date(at).toISOString(),
-        String(added.length),
-        ...added,
-        ...removed,
-      );
-      if (answer === 'missing') throw new Changed();
-      if (answer.startsWith('unknown ')) throw new UnknownMember(answer.slice('unknown '.length));
-    };
-    for (const chunk of chunks(add)) await change(chunk, []);
-    for (const chunk of chunks(remove)) await change([], chunk);
+  /** Throws Changed, and UnknownMember before anything has changed. */
+  async function changeMembers(tenant: string, id: string, change: MemberChange): Promise<void> {
+    await membership.check(tenant, change.add);
+    await membership.write(tenant, id, change);
   }
 
-  const members = (tenant: string, id: string): Promise<string[]> => redis.smembers(membersKey(tenant, id));
+  /** Throws Changed and NotUnique. */
+  async function replace(tenant: string, before: GroupResource, attributes: GroupAttributes): Promise<GroupResource> {
+    const at = now();
+    const { displayName } = before;
+    const former = (before.formerNames ?? []).filter(
+      (one) => one.at >= at - graceMs && one.displayName !== displayName,
+    );
+    if (attributes.displayName !== displayName) former.push({ displayName, at });
+    const meta = nextMeta(before.meta, at);
+    const after = { ...readable(attributes), id: before.id, meta, ...(former.length > 0 && { formerNames: former }) };
+    await write(tenant, before, after);
+    return after;
+  }
 
   return {
     get,
     changeMembers,
-    members,
+    members: membership.of,
+    memberCount: membership.count,
+    presentIn: membership.presentIn,
 
     /** The group of this name, whatever its letters' case. */
     async named(tenant: string, displayName: string): Promise<GroupResource | undefined> {
@@ -145,37 +113,52 @@ export function createGroups(redis: Redis, prefix: string, { now }: Pick<Grace, 
       return id === null ? undefined : get(tenant, id);
     },
 
-    /** Throws NotUnique. */
-    async create(tenant: string, attributes: GroupAttributes): Promise<GroupResource> {
+    replace,
+
+    /** Throws NotUnique, and UnknownMember before anything has changed. */
+    async create(tenant: string, attributes: GroupAttributes, members: string[] = []): Promise<GroupResource> {
+      await membership.check(tenant, members);
       const at = new Date(now()).toISOString();
       const meta = { resourceType: 'Group', created: at, lastModified: at, version: 'W/"1"' };
-      const group = { ...attributes, id: newId(), meta };
+      const group = { ...readable(attributes), id: newId(), meta };
       await write(tenant, undefined, group);
+      await membership.write(tenant, group.id, { add: members, remove: [] });
       return group;
     },
 
-    /** Throws Changed and NotUnique. */
-    async replace(tenant: string, before: GroupResource, attributes: GroupAttributes): Promise<GroupResource> {
-      const after = { ...attributes, id: before.id, meta: nextMeta(before.meta, now()) };
-      await write(tenant, before, after);
-      return after;
+    /**
+     * Attributes and members, once nothing can be refused any more. Throws Changed, NotUnique and UnknownMember before
+     * anything has changed; with `onlyIf` Changed also where the members of `before` have changed.
+     */
+    async change(
+      tenant: string,
+      before: GroupResource,
+      { attributes, members, onlyIf }: { attributes: GroupAttributes; members: MemberChange; onlyIf: boolean },
+    ): Promise<void> {
+      await membership.check(tenant, members.add);
+      const isSame = attributes.displayName === before.displayName && attributes.externalId === before.externalId;
+      if (!isSame) await replace(tenant, before, attributes);
+      await membership.write(tenant, before.id, members, onlyIf && isSame ? before.meta.version : undefined);
     },
 
     /** Members first, so that a crash leaves a smaller group and never a member of none. */
     async remove(tenant: string, id: string): Promise<void> {
-      await changeMembers(tenant, id, { add: [], remove: await members(tenant, id) });
+      await changeMembers(tenant, id, { add: [], remove: await membership.of(tenant, id) });
       const group = await get(tenant, id);
       if (group) await write(tenant, group, undefined);
     },
 
-    async memberCount(tenant: string, id: string): Promise<number> {
-      return redis.scard(membersKey(tenant, id));
-    },
-
     /** The groups of a user, without those that the user has left. */
     async ofUser(tenant: string, user: string): Promise<GroupResource[]> {
-      const ids = await redis.smembers(key(tenant, `groups-of:${user}`));
+      const [ids = []] = await membership.groupsOf(tenant, [user]);
       return byIds(tenant, ids);
+    },
+
+    /** The groups of each of these users, in two round trips. */
+    async ofUsers(tenant: string, users: string[]): Promise<Map<string, GroupResource[]>> {
+      const ids = await membership.groupsOf(tenant, users);
+      const byId = new Map((await byIds(tenant, [...new Set(ids.flat())])).map((group) => [group.id, group]));
+      return new Map(users.map((user, index) => [user, (ids[index] ?? []).flatMap((id) => byId.get(id) ?? [])]));
     },
 
     /** Groups in the order of their creation, from the zero-based `offset`. */
@@ -195,12 +178,13 @@ export function createGroups(redis: Redis, prefix: string, { now }: Pick<Grace, 
 }
 
 export type GroupAttributes = { displayName: string; externalId?: string };
-export type MemberChange = { add: string[]; remove: string[] };
 
-function canonicalName(displayName: string): string {
-  return displayName.trim().normalize('NFC').toLowerCase();
+/** Redis reads groups as well, and stumbles over half a surrogate pair in JSON. */
+function readable({ displayName, externalId }: GroupAttributes): GroupAttributes {
+  const text = (value: string) => Buffer.from(value).toString();
+  return { displayName: text(displayName), ...(externalId !== undefined && { externalId: text(externalId) }) };
 }
 
-function* chunks(ids: string[]): Generator<string[]> {
-  for (let start = 0; start < ids.length; start += CHUNK) yield ids.slice(start, start + CHUNK);
+export function canonicalName(displayName: string): string {
+  return displayName.trim().normalize('NFC').toLowerCase();
 }

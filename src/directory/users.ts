@@ -9,91 +9,7 @@ import {
   type UserAttributes,
   type UserResource,
 } from './user.js';
-
-// The first two are unique in a tenant; an e-mail address or a phone number may be shared by several users.
-const kinds = ['externalId', 'userName', 'email', 'phone'] as const satisfies Identifier['kind'][];
-const UNIQUE_KINDS = 2;
-const FIRST_INDEX = 2;
-
-// KEYS: users, one index per kind, user-order, deleted. All keys of a tenant share one hash slot.
-const FIND = `
-local base = string.sub(KEYS[1], 1, -6)
-local deleted, since, limit = KEYS[#KEYS], ARGV[1], tonumber(ARGV[2])
-local function groups(id)
-  local names = {}
-  for _, former in ipairs(redis.call('ZRANGEBYSCORE', base .. 'former-groups:' .. id, since, '+inf')) do
-    names[#names + 1] = former
-  end
-  local ids = redis.call('SMEMBERS', base .. 'groups-of:' .. id)
-  if #ids == 0 then return names end
-  for _, group in ipairs(redis.call('HMGET', base .. 'groups', unpack(ids))) do
-    if group then names[#names + 1] = cjson.decode(group).displayName end
-  end
-  return names
-end
-local found = {}
-for i = 3, #ARGV, 2 do
-  local ids = ARGV[i] == 'id' and ARGV[i + 1] or redis.call('HGET', KEYS[tonumber(ARGV[i])], ARGV[i + 1])
-  local live, dead = {}, {}
-  for id in string.gmatch(ids or '', '%S+') do
-    local into = redis.call('ZSCORE', deleted, id) and dead or live
-    if #into < limit then
-      local user = redis.call('HGET', KEYS[1], id)
-      if user then into[#into + 1] = { user, groups(id) } end
-    end
-    if #live == limit then break end
-  end
-  found[#found + 1] = #live > 0 and live or dead
-end
-return found`;
-
-// Compare and set: the caller derived the index changes from ARGV[2], so nothing is written if that has changed.
-// ARGV: id, before, after ('' to purge), created, deletedAt ('' while the user lives), removals, then pairs of
-// index and value: first those to remove, then those to add.
-const WRITE = `
-local id, before, after, created, deletedAt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local last = 6 + tonumber(ARGV[6]) * 2
-local base = string.sub(KEYS[1], 1, -6)
-local order, deleted = KEYS[#KEYS - 1], KEYS[#KEYS]
-if (redis.call('HGET', KEYS[1], id) or '') ~= before then return 'changed' end
-for i = last + 1, #ARGV, 2 do
-  local index = tonumber(ARGV[i])
-  local owner = index < ${FIRST_INDEX + UNIQUE_KINDS} and redis.call('HGET', KEYS[index], ARGV[i + 1])
-  if owner and owner ~= id and not redis.call('ZSCORE', deleted, owner) then return ARGV[i] end
-end
-for i = 7, last, 2 do
-  local key, value = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
-  local rest = {}
-  for other in string.gmatch(redis.call('HGET', key, value) or '', '%S+') do
-    if other ~= id then rest[#rest + 1] = other end
-  end
-  if #rest == 0 then redis.call('HDEL', key, value) else redis.call('HSET', key, value, table.concat(rest, ' ')) end
-end
-for i = last + 1, #ARGV, 2 do
-  local index, value = tonumber(ARGV[i]), ARGV[i + 1]
-  local ids = index >= ${FIRST_INDEX + UNIQUE_KINDS} and redis.call('HGET', KEYS[index], value)
-  redis.call('HSET', KEYS[index], value, ids and (ids .. ' ' .. id) or id)
-end
-if after == '' then
-  redis.call('HDEL', KEYS[1], id)
-  redis.call('ZREM', deleted, id)
-  redis.call('DEL', base .. 'former-groups:' .. id)
-  return 'ok'
-end
-redis.call('HSET', KEYS[1], id, after)
-if deletedAt == '' then
-  redis.call('ZADD', order, created, id)
-else
-  redis.call('ZREM', order, id)
-  redis.call('ZADD', deleted, deletedAt, id)
-  for _, group in ipairs(redis.call('SMEMBERS', base .. 'groups-of:' .. id)) do
-    redis.call('SREM', base .. 'members:' .. group, id)
-    local name = cjson.decode(redis.call('HGET', base .. 'groups', group)).displayName
-    redis.call('ZADD', base .. 'former-groups:' .. id, deletedAt, name)
-  end
-  redis.call('DEL', base .. 'groups-of:' .. id)
-end
-return 'ok'`;
+import { FIND, FIRST_INDEX, kinds, WRITE } from './user-scripts.js';
 
 /** One thing to look for: the user with this id, or the users that an identifier names. */
 export type Lookup = Identifier | { kind: 'id'; value: string };
@@ -179,6 +95,7 @@ export function createUsers(redis: Redis, prefix: string, { graceMs, now }: Grac
       after ? JSON.stringify(after) : '',
       String(Date.parse(meta.created)),
       after?.deletedAt === undefined ? '' : String(Date.parse(after.deletedAt)),
+      meta.lastModified,
       String(removed.length),
       ...flat(removed),
       ...flat(added),
@@ -224,7 +141,8 @@ export function createUsers(redis: Redis, prefix: string, { graceMs, now }: Grac
       const outlived = await redis.zrangebyscore(deletedKey(tenant), '-inf', now() - graceMs, 'LIMIT', 0, 10);
       for (const id of outlived) {
         const text = await redis.hget(usersKey(tenant), id);
-        if (text) await write(tenant, JSON.parse(text) as UserResource, undefined);
+        // Another removal may sweep at the same time.
+        if (text) await write(tenant, JSON.parse(text) as UserResource, undefined).catch(onlyChanged);
       }
     },
 
@@ -239,6 +157,10 @@ export function createUsers(redis: Redis, prefix: string, { graceMs, now }: Grac
 
     count: (tenant: string): Promise<number> => redis.zcard(orderKey(tenant)),
   };
+}
+
+function onlyChanged(error: unknown): void {
+  if (!(error instanceof Changed)) throw error;
 }
 
 export function nextMeta<M extends { version: string; lastModified: string }>(meta: M, nowMs: number): M {

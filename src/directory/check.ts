@@ -1,0 +1,153 @@
+/** Looks for disagreements in a tenant's directory: between a user and its indexes, a group and its members, and back. */
+import { checkGroups } from './check-groups.js';
+import {
+  createReader,
+  type Disagreement,
+  type Pair,
+  parseStored,
+  type Read,
+  type Reader,
+  type ReaderOptions,
+  type Reply,
+  type Verdict,
+} from './check-reader.js';
+import { type Identifier, identifiersOf, type UserResource } from './user.js';
+
+export type { Disagreement } from './check-reader.js';
+
+const kinds = ['externalId', 'userName', 'email', 'phone'] as const satisfies Identifier['kind'][];
+const isUnique = (kind: Identifier['kind']) => kind === 'externalId' || kind === 'userName';
+
+/** Everything once, while others may be writing: nothing is reported that was only on its way from one state to another. */
+export async function* checkDirectory(options: ReaderOptions): AsyncGenerator<Disagreement> {
+  const reader = createReader(options);
+  yield* checkUsers(reader);
+  for (const kind of kinds) yield* checkIndex(reader, kind);
+  for (const order of ['user-order', 'deleted-users']) yield* checkOrder(reader, order);
+  yield* checkFormerGroups(reader);
+  yield* checkGroups(reader);
+}
+
+type StoredUser = { resource: UserResource; identifiers: Identifier[] };
+
+function parseUser(text: unknown, id: string): StoredUser | undefined {
+  const resource = parseStored<UserResource>(text, id);
+  try {
+    return resource && { resource, identifiers: identifiersOf(resource) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** From each user to its places in the indexes and the order. */
+async function* checkUsers({ key, pairs, judged }: Reader): AsyncGenerator<Disagreement> {
+  const itemOf = ([id, text]: Pair) => ({ id, text, user: parseUser(text, id) });
+  for await (const chunk of pairs('hscan', 'users')) {
+    yield* judged(
+      chunk.map(itemOf),
+      ({ id, user }) => [
+        ['hget', key('users'), id],
+        ['zscore', key('user-order'), id],
+        ['zscore', key('deleted-users'), id],
+        ...(user?.identifiers ?? []).map(({ kind, value }): Read => ['hget', key(`users-by-${kind}`), value]),
+      ],
+      ({ id, text, user }, [now, order, deleted, ...entries]) => {
+        if (typeof now !== 'string') return [];
+        if (now !== text) return { now: itemOf([id, now]) };
+        if (!user) return [{ kind: 'unreadable', problem: `user ${id}: what is stored is no user` }];
+        return [...orderProblems(user.resource, { order, deleted }), ...indexProblems(user, entries)];
+      },
+    );
+  }
+}
+
+function orderProblems(
+  { id, meta, deletedAt }: UserResource,
+  { order, deleted }: { order: Reply; deleted: Reply },
+): Disagreement[] {
+  const lives = deletedAt === undefined;
+  const [here, elsewhere] = lives ? [order, deleted] : [deleted, order];
+  const [right, wrong] = lives ? ['user-order', 'deleted-users'] : ['deleted-users', 'user-order'];
+  const problems: string[] = [];
+  if (typeof here !== 'string') problems.push(`is not in ${right}`);
+  // In the order of their coming nobody is before the time, and many at once are behind each other.
+  else if (lives ? Number(here) < Date.parse(meta.created) : Number(here) !== Date.parse(deletedAt)) {
+    problems.push(`is at the wrong place in ${right}`);
+  }
+  if (typeof elsewhere === 'string') problems.push(`is in ${wrong} too`);
+  return problems.map((problem) => ({ kind: 'order', problem: `user ${id}: ${problem}` }));
+}
+
+function indexProblems({ resource, identifiers }: StoredUser, entries: Reply[]): Disagreement[] {
+  return identifiers.flatMap(({ kind, value }, index): Disagreement[] => {
+    if (idsOf(entries[index]).includes(resource.id)) return [];
+    // A successor may have taken the identifier over from a deleted user, and may have given it up since.
+    if (isUnique(kind) && resource.deletedAt !== undefined) return [];
+    return [{ kind: 'not_indexed', problem: `user ${resource.id}: is not found by the ${kind} ${value}` }];
+  });
+}
+
+/** From each entry of an index to the users that it names. */
+async function* checkIndex({ key, pairs, judged }: Reader, kind: Identifier['kind']): AsyncGenerator<Disagreement> {
+  for await (const chunk of pairs('hscan', `users-by-${kind}`)) {
+    yield* judged(
+      chunk,
+      ([value, ids]) => [
+        ['hget', key(`users-by-${kind}`), value],
+        ...idsOf(ids).map((id): Read => ['hget', key('users'), id]),
+      ],
+      ([value, ids], [now, ...texts]): Verdict<Pair> => {
+        if (typeof now !== 'string') return [];
+        if (now !== ids) return { now: [value, now] };
+        const dead = (problem: string): Disagreement => ({
+          kind: 'dead_entry',
+          problem: `${kind} ${value}: ${problem}`,
+        });
+        const problems = idsOf(ids).flatMap((id, index) => {
+          const owned = parseUser(texts[index], id)?.identifiers ?? [];
+          return owned.some((one) => one.kind === kind && one.value === value)
+            ? []
+            : dead(`leads to ${id}, which is no user with this ${kind}`);
+        });
+        const several = isUnique(kind) && idsOf(ids).length !== 1;
+        return several ? [...problems, dead(`leads to ${idsOf(ids).length} users`)] : problems;
+      },
+    );
+  }
+}
+
+/** From each place in an order to its user. */
+async function* checkOrder({ key, pairs, judged }: Reader, order: string): AsyncGenerator<Disagreement> {
+  for await (const chunk of pairs('zscan', order)) {
+    yield* judged(
+      chunk,
+      ([id]) => [
+        ['zscore', key(order), id],
+        ['hexists', key('users'), id],
+      ],
+      ([id], [score, exists]) =>
+        score === null || exists === 1
+          ? []
+          : [{ kind: 'dead_entry', problem: `${order}: has ${id}, which is no user` }],
+    );
+  }
+}
+
+/** Nothing is kept of users that are gone. */
+async function* checkFormerGroups({ key, owners, judged }: Reader): AsyncGenerator<Disagreement> {
+  for await (const ids of owners('former-groups')) {
+    yield* judged(
+      ids,
+      (id) => [
+        ['exists', key(`former-groups:${id}`)],
+        ['hexists', key('users'), id],
+      ],
+      (id, [left, exists]) =>
+        left === 0 || exists === 1 ? [] : [{ kind: 'leftover', problem: `former-groups: has ${id}, which is no user` }],
+    );
+  }
+}
+
+function idsOf(entry: Reply): string[] {
+  return typeof entry === 'string' ? entry.split(' ').filter((id) => id !== '') : [];
+}
