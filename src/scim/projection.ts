@@ -1,6 +1,6 @@
 /** `attributes` and `excludedAttributes` (RFC 7644 §3.9): which members of a resource an answer shows. */
+import { isObject } from './attributes.js';
 import { segments } from './filter.js';
-import { isObject } from './schemas.js';
 import { ScimError } from './scim-error.js';
 
 // RFC 7643 §3.1, §7: returned always, whatever was asked.
@@ -30,9 +30,14 @@ export function shows(query: Record<string, unknown>, attribute: string): boolea
   );
 }
 
+/** A parameter that comes twice is one list. */
 function names(value: unknown): string[][] | undefined {
-  if (typeof value !== 'string' || value.trim() === '') return undefined;
-  return value.split(',').map((name) => segments(name.trim()).map((segment) => segment.toLowerCase()));
+  const all = (Array.isArray(value) ? value : [value]).flatMap((one: unknown) =>
+    typeof one === 'string' ? one.split(',') : [],
+  );
+  const given = all.map((name) => name.trim()).filter((name) => name !== '');
+  if (given.length === 0) return undefined;
+  return given.map((name) => segments(name).map((segment) => segment.toLowerCase()));
 }
 
 function pick(value: object, paths: string[][], isRoot: boolean): object {
@@ -43,6 +48,7 @@ function pick(value: object, paths: string[][], isRoot: boolean): object {
       if (within.length === 0) return [];
       const deeper = within.map(([, ...rest]) => rest);
       if (deeper.some((path) => path.length === 0)) return [[name, item]];
+      if (!isObject(item) && !Array.isArray(item)) return [];
       return [[name, descend(item, (one) => pick(one, deeper, false))]];
     }),
   );

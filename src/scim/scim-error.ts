@@ -37,7 +37,7 @@ export function answerScimError(logger: Logger): ErrorRequestHandler {
     if (status >= 500) logger.error({ error, status, method: req.method }, 'scim.failed');
     if (status === 401) res.set('www-authenticate', 'Bearer realm="universal-logout-scim"');
     if (status === 413) res.set('connection', 'close');
-    if (status === 503) res.set('retry-after', '5');
+    if (status === 503) res.set('retry-after', error instanceof Changed ? '1' : '5');
     res.status(status).type('application/scim+json');
     res.send(
       JSON.stringify({
@@ -59,20 +59,17 @@ function toScimError(error: unknown): Pick<ScimError, 'status' | 'scimType' | 'm
     return { status: 400, scimType: 'invalidValue', message: `members: there is no user ${error.member}.` };
   }
   if (error instanceof Changed) {
-    return { status: 412, scimType: undefined, message: 'The resource has changed in the meantime: read it again.' };
+    return { status: 503, scimType: undefined, message: 'Too many change this resource at the same time: try again.' };
   }
   if (error instanceof Unavailable || isRedisFailure(error)) {
-    return {
-      status: 503,
-      scimType: undefined,
-      message: 'The directory is out of reach. Nothing was changed: try again.',
-    };
+    return { status: 503, scimType: undefined, message: 'The directory is out of reach: try again.' };
   }
   // What Express's body reader throws.
   const { status } = error as { status?: unknown };
   if (status === 413) return { status, scimType: undefined, message: 'The body is larger than 1 MB.' };
   if (typeof status === 'number' && status >= 400 && status < 500) {
-    return { status, scimType: 'invalidSyntax', message: 'The request cannot be read.' };
+    // RFC 7644 §3.12: a scimType goes with 400 alone, but for uniqueness.
+    return { status, scimType: status === 400 ? 'invalidSyntax' : undefined, message: 'The request cannot be read.' };
   }
   return { status: 500, scimType: undefined, message: 'The gateway failed.' };
 }

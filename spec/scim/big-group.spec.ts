@@ -1,0 +1,148 @@
+/** A group of 20,000: what a push, a removal and a page cost does not grow with it, and no answer is without bounds. */
+import { startGateway } from '../support/gateway.js';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.js';
+import { createScimClient, SCIM_TOKEN, type ScimClient } from '../support/scim.js';
+
+const SIZE = 20_000;
+const PORTION = 1_000;
+
+let redis: OwnRedis;
+let gateway: Awaited<ReturnType<typeof startGateway>>;
+let client: ScimClient;
+let people: string[];
+let group: string;
+
+beforeAll(async () => {
+  redis = await startOwnRedis();
+  // No workers: nobody else talks to this Redis.
+  gateway = await startGateway(
+    { tenants: [{ id: 'default', scim: { tokens: [SCIM_TOKEN] } }] },
+    { config: { redisUrl: redis.url }, roles: ['api'] },
+  );
+  client = createScimClient(gateway.url);
+  const { users } = gateway.directory;
+  people = await Promise.all(
+    Array.from({ length: SIZE }, async (_, n) => (await users.create('default', { userName: `u${n}` })).id),
+  );
+  group = await client.createGroup('Everyone');
+}, 60_000);
+afterAll(async () => {
+  await gateway.close();
+  await redis.close();
+});
+
+type Cost = { commands: number; bytesIn: number; bytesOut: number; reads: number };
+
+/** What a request makes Redis do: commands, those of scripts among them, bytes, and what went over the wire. */
+async function costOf(send: () => Promise<{ status: number }>): Promise<Cost> {
+  const before = await measure();
+  expect((await send()).status).toBeLessThan(300);
+  const after = await measure();
+  const difference = (name: keyof Cost) => after[name] - before[name];
+  return {
+    commands: difference('commands'),
+    bytesIn: difference('bytesIn'),
+    bytesOut: difference('bytesOut'),
+    reads: difference('reads'),
+  };
+}
+
+async function measure(): Promise<Cost> {
+  const [commands, stats] = [await gateway.redis.info('commandstats'), await gateway.redis.info('stats')];
+  const number = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(stats)?.[1]);
+  const calls = [...commands.matchAll(/^cmdstat_(?!info)\S+:calls=(\d+)/gm)].map(([, count]) => Number(count));
+  return {
+    commands: calls.reduce((sum, count) => sum + count, 0),
+    bytesIn: number('total_net_input_bytes'),
+    bytesOut: number('total_net_output_bytes'),
+    reads: number('total_reads_processed'),
+  };
+}
+
+const refs = (ids: string[]) => ids.map((value) => ({ value }));
+const push = (ids: string[]) => client.patch(`/Groups/${group}`, [{ op: 'add', path: 'members', value: refs(ids) }]);
+
+function expectAlike(one: Cost, other: Cost): void {
+  expect(one.commands).toBe(other.commands);
+  expect(one.bytesIn / other.bytesIn).toBeLessThan(1.1);
+  // What INFO itself answers varies by a few hundred bytes.
+  expect(one.bytesOut - other.bytesOut).toBeLessThan(2_000);
+}
+
+it('is filled in portions of which the last costs what the first did', async () => {
+  const costs: Cost[] = [];
+  for (let start = 0; start < SIZE; start += PORTION) {
+    costs.push(await costOf(() => push(people.slice(start, start + PORTION))));
+  }
+  expectAlike(costs.at(-1) as Cost, costs[0] as Cost);
+  expect(await gateway.directory.groups.memberCount('default', group)).toBe(SIZE);
+});
+
+it('loses one member at the cost of losing one of two', async () => {
+  const [one = '', two = ''] = people;
+  const small = await client.createGroup('Pair', [one, two]);
+  const remove = (id: string) => () =>
+    client.patch(`/Groups/${id}`, [{ op: 'remove', path: `members[value eq "${two}"]` }]);
+  const rename = (id: string) => () =>
+    client.patch(`/Groups/${id}`, [{ op: 'replace', value: { displayName: `New ${id}` } }]);
+  expectAlike(await costOf(remove(group)), await costOf(remove(small)));
+  expectAlike(await costOf(rename(group)), await costOf(rename(small)));
+  const { status, body } = await client.get(`/Users/${two}`);
+  expect([status, body.groups]).toEqual([200, undefined]);
+});
+
+it('is read without its members at no cost, and with them whole', async () => {
+  const without = await costOf(() => client.get(`/Groups/${group}?excludedAttributes=members`));
+  expect(without.bytesOut).toBeLessThan(20_000);
+  const { body } = await client.get(`/Groups/${group}?attributes=members.value`);
+  expect(new Set(body.members.map(({ value }: { value: string }) => value)).size).toBe(SIZE - 1);
+});
+
+it('is in a list that gets shorter, so that no answer holds the members of many such', async () => {
+  const many = await Promise.all(
+    Array.from({ length: 4 }, async (_, n) => {
+      const { id } = await gateway.directory.groups.create('default', { displayName: `Many ${n}` }, people);
+      return id;
+    }),
+  );
+  const seen: string[] = [];
+  const sizes: number[] = [];
+  for (let startIndex = 1; ; ) {
+    const { body } = await client.list('Groups', { startIndex, count: 100 });
+    expect(body.itemsPerPage).toBe(body.Resources.length);
+    sizes.push(body.Resources.length);
+    for (const { id } of body.Resources) seen.push(id);
+    startIndex += body.itemsPerPage;
+    if (startIndex > body.totalResults) break;
+  }
+  // 20,000, 2, 20,000 | 20,000, 20,000 | 20,000
+  expect(sizes).toEqual([3, 2, 1]);
+  expect(new Set(seen).size).toBe(6);
+  expect(seen).toHaveLength(6);
+  const { body: all } = await client.list('Groups', { excludedAttributes: 'members' });
+  expect(all.Resources).toHaveLength(6);
+  expect(seen).toEqual(expect.arrayContaining(many));
+});
+
+it('makes no page of users longer to read: a few round trips, whatever the page', async () => {
+  const ten = await costOf(() => client.list('Users', { count: 10 }));
+  const hundred = await costOf(() => client.list('Users', { count: 100 }));
+  // One SMEMBERS for each user, in one round trip; their groups together in one HMGET.
+  expect(hundred.commands - ten.commands).toBe(90);
+  expect(ten.reads).toBeLessThan(10);
+  expect(hundred.reads - ten.reads).toBeLessThan(3);
+  const { body } = await client.list('Users', { count: 1_000 });
+  expect(body.Resources).toHaveLength(1_000);
+  expect(body.Resources.every(({ groups }: { groups: object[] }) => groups.length >= 4)).toBe(true);
+});
+
+it('is replaced by half of it, and deleted', async () => {
+  const half = people.slice(0, SIZE / 2);
+  const body = { displayName: 'Half', members: refs(half) };
+  expect((await client.put(`/Groups/${group}?attributes=id`, body)).status).toBe(200);
+  expect(await client.members(group)).toEqual(new Set(half));
+  expect((await client.delete(`/Groups/${group}`)).status).toBe(204);
+  const left = await gateway.redis.keys(`*:members:${group}`);
+  expect(left).toEqual([]);
+  expect((await client.get(`/Users/${half[5]}`)).body.groups).toHaveLength(4);
+});
