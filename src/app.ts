@@ -1,17 +1,22 @@
 /** The Express app: the order of its parts, and the one place that turns errors into responses. */
+import type { IncomingMessage } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
 import helmet from 'helmet';
 import type { Logger } from './logger.js';
 import { RequestError, Unavailable } from './request-error.js';
 
-/** Mounts the routers in this order; nothing parses a body before a router asks for it. */
-export function createApp(routers: readonly Router[], logger: Logger): Express {
+/**
+ * Mounts the revocation router, then the others in this order; nothing parses a body before a router asks for it.
+ * No browser has business with revocations, so they go without the headers that are for browsers.
+ */
+export function createApp(revocation: Router, others: readonly Router[], logger: Logger): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  app.use(revocation);
   app.use(helmet());
-  for (const router of routers) app.use(router);
+  for (const router of others) app.use(router);
   app.use(() => {
     throw new RequestError(404, 'not_found', 'There is nothing here.');
   });
@@ -25,11 +30,15 @@ function answerError(logger: Logger): ErrorRequestHandler {
     if (res.headersSent) return next(error);
     const { status, code, detail, headers } = toProblem(error);
     if (status >= 500) logger.error({ error, status, code, method: req.method }, 'request.failed');
-    // The rest of a body that is too large is not worth reading.
-    if (status === 413) res.set('connection', 'close');
+    // The rest of a body that is refused is not worth reading.
+    if (isUnread(req)) res.set('connection', 'close');
     res.set(headers).status(status).type('application/problem+json');
     res.send(JSON.stringify({ type: 'about:blank', title: TITLES[status] ?? 'Error', status, code, detail }));
   };
+}
+
+function isUnread({ complete, headers }: IncomingMessage): boolean {
+  return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0);
 }
 
 type Problem = { status: number; code: string; detail: string; headers: Record<string, string> };

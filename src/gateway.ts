@@ -9,6 +9,7 @@ import type { Config } from './config.js';
 import { registry } from './connectors/registry.js';
 import { createDirectory } from './directory/directory.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
+import { startAlerts } from './fanout/alert.js';
 import { createEnqueue } from './fanout/enqueue.js';
 import { createRevocationRecords } from './fanout/record.js';
 import { type App, startWorkers } from './fanout/worker.js';
@@ -54,7 +55,9 @@ export async function openGateway(
 ) {
   const { settings } = config;
   const logger = createLogger(config.logLevel);
-  const embedded = config.redisUrl ? undefined : await startEmbeddedRedis({ dataDir: config.dataDir });
+  const embedded = config.redisUrl
+    ? undefined
+    : await startEmbeddedRedis({ dataDir: config.dataDir, onRestart: (why) => logger.warn(why) });
   const location: RedisLocation = embedded ?? { url: config.redisUrl as string };
   const redis = connectForRequests(location);
   redis.on('error', (error) => logger.debug({ error }, 'redis'));
@@ -86,8 +89,8 @@ export async function openGateway(
     const authenticate = createAuthenticate(createTrusts(settings, { send: outbound.send, now }), now);
     const { bodyKb } = settings.limits;
     return createApp(
+      createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
       [
-        createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
         createMetadataRouter(settings, signingKeys),
         createHealthRouter(redis, metrics),
         createScimRouter({
@@ -108,9 +111,13 @@ export async function openGateway(
   function openWorkers() {
     const connection = connectForWorkers(location);
     connection.on('error', (error) => logger.warn({ error }, 'redis'));
+    const target = settings.alerts.webhook;
+    const onError = (error: Error) => logger.warn({ error }, 'alert');
+    const alerts = target && startAlerts({ connection, prefix, target, send: outbound.send, now, onError });
     const running = startWorkers({
       connection,
       prefix,
+      alerts,
       apps: appsToCall(config),
       records: createRevocationRecords(connection, keep),
       audit: createAudit(connection, { prefix, retentionMs: settings.retention.audit, now }),
@@ -122,6 +129,7 @@ export async function openGateway(
     return {
       async close() {
         await running.close();
+        await alerts?.close();
         connection.disconnect();
       },
     };

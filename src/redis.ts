@@ -15,6 +15,8 @@ export function connectForRequests(location: RedisLocation): Redis {
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     commandTimeout: COMMAND_TIMEOUT_MS,
+    // A command that waits for a pipeline under way has no timeout yet: where that one hears nothing, none waits longer.
+    socketTimeout: COMMAND_TIMEOUT_MS,
     enableAutoPipelining: true,
   });
 }
@@ -37,7 +39,7 @@ export function isRedisFailure(error: unknown): boolean {
   const { name = '', message = '' } = error as { name?: string; message?: string };
   return (
     name === 'MaxRetriesPerRequestError' ||
-    /^(Connection is closed|Command timed out|Stream isn't writeable)/.test(message)
+    /^(Connection is closed|Command timed out|Socket timeout|Stream isn't writeable)/.test(message)
   );
 }
 

@@ -73,7 +73,9 @@ export function createAccept(dependencies: AcceptDependencies) {
       );
       return { revocationId, state: 'accepted' };
     } catch (error) {
-      await conclude(jwt, bodyHash, error);
+      const concluded = conclude(jwt, bodyHash, error);
+      // Where Redis is silent, the caller does not wait for it a second time.
+      if (!(error instanceof Unavailable)) await concluded;
       throw error;
     }
   };

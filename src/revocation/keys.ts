@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { JWK } from 'jose';
 import { allowInsecureRequests, customFetch, discovery, None } from 'openid-client';
+import { z } from 'zod';
 import type { Outbound, OutboundResponse } from '../outbound/outbound.js';
 import { Unavailable } from '../request-error.js';
 import type { TrustSettings } from '../settings.js';
@@ -16,6 +17,13 @@ const PATIENCE_WITH_STALE_MS = 1_500;
 const MAX_CANDIDATES = 5;
 
 const CURVES: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
+
+const word = z.string().optional();
+const jwk = z.looseObject({
+  kty: z.string(),
+  ...{ kid: word, alg: word, use: word, n: word, e: word, crv: word, x: word, y: word },
+  key_ops: z.array(z.string()).optional(),
+});
 
 /** The part of a JWT's protected header that chooses a key. Both come from the caller. */
 export type KeyHint = { alg: string; kid: string | undefined };
@@ -35,7 +43,7 @@ export function createKeySource(
     return { candidates: async ({ alg }) => select(set, { alg, kid: undefined }) };
   }
   if ('jwks' in keys) {
-    const set = keys.jwks.keys as JWK[];
+    const set = readKeys(keys.jwks.keys);
     return { candidates: async (hint) => select(set, hint) };
   }
   if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now);
@@ -99,9 +107,14 @@ async function fetchJwks(url: string, send: Outbound['send']): Promise<Fetched> 
   const { keys } = JSON.parse(response.body) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('the JWK Set has no keys');
   return {
-    keys: keys.filter((key): key is JWK => key !== null && typeof key === 'object'),
+    keys: readKeys(keys),
     maxAgeMs: maxAgeMs(response),
   };
+}
+
+/** The entries that are JWKs: one that is none must not spoil the others. */
+function readKeys(keys: readonly unknown[]): JWK[] {
+  return keys.filter((key): key is JWK => jwk.safeParse(key).success);
 }
 
 async function discoverJwksUri(url: string, send: Outbound['send']): Promise<string> {

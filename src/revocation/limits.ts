@@ -1,4 +1,4 @@
-/** How often a minute one may ask: refused requests per source address, accepted ones per trust. */
+/** How often a minute one may ask: unauthenticated requests per source address, authenticated ones per trust. */
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { orUnavailable } from '../redis.js';
@@ -25,23 +25,30 @@ export function createLimits(
   });
 
   return {
-    /** Throws a RequestError 429 where this address has been refused too often. */
-    async checkRefused(address: string): Promise<void> {
-      const soFar = await refused.get(address);
-      if (soFar && soFar.consumedPoints >= options.refusedPerMinute) throw tooMany(soFar);
-    },
-    countRefused(address: string): void {
-      // Beyond the limit the rejection is the count.
-      refused.consume(address).catch(() => {});
+    /**
+     * Counts one refusal of this address; beyond its limit answers the RequestError 429 that takes its place. A good
+     * request is never counted nor stopped, so that a flood behind one proxy shuts nobody else out.
+     */
+    async refused(address: string): Promise<RequestError | undefined> {
+      try {
+        await refused.consume(address);
+        return undefined;
+      } catch (error) {
+        if (error instanceof RateLimiterRes) return tooMany(error);
+        throw error;
+      }
     },
     /** Counts one request of this trust; throws a RequestError 429 beyond its limit. */
     async accepted({ tenant, id }: Trust): Promise<void> {
-      const consumed = perTrust.consume(`${tenant}.${id}`).catch((error: unknown) => {
-        if (error instanceof RateLimiterRes) return error;
-        throw error;
-      });
-      const result = await orUnavailable(consumed);
-      if (result.consumedPoints > options.acceptedPerMinute) throw tooMany(result);
+      const consumed = perTrust.consume(`${tenant}.${id}`).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof RateLimiterRes) return error;
+          throw error;
+        },
+      );
+      const refused = await orUnavailable(consumed);
+      if (refused) throw tooMany(refused);
     },
   };
 }

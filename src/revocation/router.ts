@@ -1,8 +1,9 @@
 /** `POST /global-token-revocation`: authenticate, then parse, then act (draft-parecki-oauth-global-token-revocation). */
-import express, { type Request, Router } from 'express';
+import { type Request, Router } from 'express';
 import type { Audit } from '../audit.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
+import { readBody } from '../request-body.js';
 import { RequestError, Unavailable } from '../request-error.js';
 import type { Accept } from './accept.js';
 import type { Authenticate, Caller } from './authenticate.js';
@@ -21,16 +22,14 @@ export type RevocationRouterDependencies = {
 export function createRevocationRouter(dependencies: RevocationRouterDependencies): Router {
   const { authenticate, accept, limits, audit, metrics, logger } = dependencies;
   const router = Router();
-  // The body is read as bytes, whatever it calls itself: a caller who is not authenticated has nothing parsed.
-  const rawBody = express.raw({ type: () => true, limit: dependencies.bodyKb * 1024, inflate: false });
   const paths = ['/global-token-revocation', '/tenants/:tenant/global-token-revocation'];
 
-  router.post(paths, rawBody, async (req, res) => {
+  router.post(paths, async (req, res) => {
     const tenant = tenantOf(req);
-    const body = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
     let caller: Caller | undefined;
     try {
-      await limits.checkRefused(addressOf(req));
+      // As bytes, whatever it calls itself: a caller who is not authenticated has nothing parsed.
+      const body = await readBody(req, dependencies.bodyKb * 1024);
       caller = await authenticate(tenant, {
         authorization: req.headersDistinct.authorization,
         query: queryOf(req.originalUrl),
@@ -44,8 +43,7 @@ export function createRevocationRouter(dependencies: RevocationRouterDependencie
       }
       res.status(204).end();
     } catch (error) {
-      refused(req, tenant, caller, error);
-      throw error;
+      throw await refused(req, tenant, caller, error);
     }
   });
 
@@ -53,17 +51,23 @@ export function createRevocationRouter(dependencies: RevocationRouterDependencie
     throw new RequestError(405, 'method_not_allowed', 'Use POST.', { headers: { allow: 'POST' } });
   });
 
-  function refused(req: Request, tenant: string, caller: Caller | undefined, error: unknown): void {
-    const known = error instanceof RequestError || error instanceof Unavailable;
-    const reason = known ? error.reason : 'unexpected';
-    const status = error instanceof RequestError ? error.status : error instanceof Unavailable ? 503 : 500;
+  /** Counts and notes a refusal; answers the error that the caller gets. */
+  async function refused(req: Request, tenant: string, caller: Caller | undefined, error: unknown): Promise<unknown> {
+    const tooMany =
+      caller === undefined && error instanceof RequestError ? await limits.refused(addressOf(req)) : undefined;
+    const answer = tooMany ?? error;
+    const known = answer instanceof RequestError || answer instanceof Unavailable;
+    const reason = known ? answer.reason : 'unexpected';
+    const status = answer instanceof RequestError ? answer.status : answer instanceof Unavailable ? 503 : 500;
     metrics.requests.inc({ status });
     metrics.refusals.inc({ reason });
-    if (!(error instanceof RequestError)) return;
-    if (status !== 429) limits.countRefused(addressOf(req));
-    logger.info({ tenant, trust: caller?.trust.id, status, reason }, 'revocation.refused');
-    // A refusal stands whether or not it could be written down, and does not wait for that.
-    if (status !== 429) void note({ event: 'revocation.refused', tenant, trust: caller?.trust.id, status, reason });
+    if (answer instanceof RequestError) {
+      const facts = { tenant, trust: caller?.trust.id, status, reason };
+      logger.info(facts, 'revocation.refused');
+      // A refusal stands whether or not it could be written down, and does not wait for that; a flood is not written down.
+      if (status !== 429) void note({ event: 'revocation.refused', ...facts });
+    }
+    return answer;
   }
 
   function note(entry: Parameters<Audit['record']>[0]): Promise<void> {
@@ -84,8 +88,10 @@ function requireJson(req: Request): void {
   });
 }
 
+/** What cannot be the id of a tenant names none, and is not written down: it may be anything. */
 function tenantOf(req: Request): string {
-  return typeof req.params.tenant === 'string' ? req.params.tenant : 'default';
+  const { tenant = 'default' } = req.params;
+  return typeof tenant === 'string' && /^[a-z0-9-]{1,40}$/.test(tenant) ? tenant : '';
 }
 
 function addressOf(req: Request): string {

@@ -1,7 +1,8 @@
 /** JSON that can be read in one way only: UTF-8, no name twice in one object, no depth that later code would choke on. */
 
 const MAX_DEPTH = 16;
-const decoder = new TextDecoder('utf-8', { fatal: true });
+// A byte order mark stays in the text, where it is not JSON (RFC 8259 §8.1).
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Throws a SyntaxError that says what is wrong, without the text itself. */
 export function parseStrictJson(bytes: Uint8Array): unknown {

@@ -36,8 +36,16 @@ function createTrust(settings: Settings, tenant: TenantSettings, trust: TrustSet
     ...trust,
     tenant: tenant.id,
     keys,
-    emailLocalPart: tenant.emailLocalPart,
     audiences: trust.audiences.length > 0 ? trust.audiences : endpoints(settings.publicUrl, tenant.id),
+    ...subjectPolicyOf(tenant, trust),
+  };
+}
+
+/** Which subjects the trust may name, and by what. */
+export function subjectPolicyOf(tenant: TenantSettings, trust: TrustSettings) {
+  return {
+    emailLocalPart: tenant.emailLocalPart,
+    identifiers: trust.identifiers,
     subjectIssuers: trust.subjectIssuers.length > 0 ? trust.subjectIssuers : trust.issuers,
   };
 }

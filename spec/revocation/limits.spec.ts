@@ -1,0 +1,125 @@
+/** Who asks too often: strangers by their address, callers by their trust (`limits` in the settings). */
+import { request as httpRequest } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ADA, type Endpoint, PATH, person, startEndpoint } from '../support/endpoint.js';
+
+const OTHER = '0oa7other';
+const WINDOW_MS = 1_500;
+
+let endpoint: Endpoint;
+
+beforeEach(async () => {
+  endpoint = await startEndpoint({
+    limits: { refusedPerMinute: 3, acceptedPerMinute: 3 },
+    moreTrusts: (issuer) => [
+      { id: 'other', issuers: [issuer], client: OTHER, keys: { jwksUri: `${issuer}/oauth2/v1/keys` } },
+    ],
+  });
+});
+
+afterEach(() => endpoint.close());
+
+const NOBODY = { sub_id: { format: 'email', email: 'nobody@example.com' } };
+
+const post = async (body: unknown = ADA, claims: Record<string, unknown> = {}) =>
+  endpoint.post(await endpoint.sign({ claims }), body);
+
+describe('a stranger', () => {
+  it('is refused with 401 as often as allowed, and with 429 from then on', async () => {
+    for (const jwt of [undefined, 'x', await endpoint.sign({ claims: { aud: 'x' } })]) {
+      expect((await endpoint.post(jwt)).status).toBe(401);
+    }
+    for (const jwt of [undefined, 'x', await endpoint.sign({ claims: { aud: 'x' } })]) {
+      const { response, audited, changed, calls } = await endpoint.observe(() => endpoint.post(jwt));
+      expect(response.status).toBe(429);
+      expect(response.body.code).toBe('too_many_requests');
+      expect(response.headers['retry-after']).toMatch(/^([1-9]|[1-5]\d|60)$/);
+      expect(response.headers['www-authenticate']).toBeUndefined();
+      expect({ audited, changed, calls }).toEqual({ audited: [], changed: [], calls: 0 });
+    }
+  });
+
+  it('shuts out no good caller behind the same address', async () => {
+    for (let i = 0; i < 10; i++) await endpoint.post('x');
+    expect((await post()).status).toBe(204);
+    expect((await post(NOBODY)).status).toBe(404);
+    expect((await endpoint.post('x')).status).toBe(429);
+  });
+
+  // Other systems have no second loopback address.
+  (process.platform === 'linux' ? it : it.skip)('is counted by the address, whatever a header says of it', async () => {
+    const from = (localAddress: string, forwarded: string) =>
+      new Promise<number>((resolve, reject) => {
+        const headers = { 'x-forwarded-for': forwarded, forwarded: `for=${forwarded}`, 'x-real-ip': forwarded };
+        httpRequest(endpoint.gateway.url + PATH, { method: 'POST', localAddress, headers }, (res) => {
+          resolve(res.resume().statusCode ?? 0);
+        })
+          .on('error', reject)
+          .end();
+      });
+    const statuses: number[] = [];
+    for (let i = 0; i < 5; i++) statuses.push(await from('127.0.0.1', `203.0.113.${i}`));
+    expect(statuses).toEqual([401, 401, 401, 429, 429]);
+    expect(await from('127.0.0.2', '203.0.113.0')).toBe(401);
+  });
+});
+
+describe('a caller', () => {
+  it('that names nobody, or nothing, is no stranger', async () => {
+    expect((await post(NOBODY)).status).toBe(404);
+    expect((await post('{')).status).toBe(400);
+    expect(await (await post()).status).toBe(204);
+    for (const status of [401, 401, 401, 429]) expect((await endpoint.post('x')).status).toBe(status);
+  });
+
+  it.each<[string, unknown]>([
+    ['somebody', ADA],
+    ['nobody', NOBODY],
+    ['nothing', '{'],
+  ])('is refused with 429 beyond its limit, whoever it names: %s', async (_, body) => {
+    for (let i = 0; i < 3; i++) expect((await post()).status).toBe(204);
+    const jwt = await endpoint.sign();
+    for (const _ of ['once', 'again']) {
+      const { response, audited, changed, calls } = await endpoint.observe(() => endpoint.post(jwt, body));
+      expect(response.status).toBe(429);
+      expect(response.headers['retry-after']).toMatch(/^([1-9]|[1-5]\d|60)$/);
+      expect(changed.filter((key) => key !== 'accepted:default.okta')).toEqual([]);
+      expect({ audited, calls }).toEqual({ audited: [], calls: 0 });
+    }
+  });
+
+  it('does not use up the limit of another trust', async () => {
+    for (const status of [204, 204, 204, 429]) expect((await post()).status).toBe(status);
+    expect((await post(ADA, { sub: OTHER })).status).toBe(204);
+  });
+
+  it('is counted by all processes together', async () => {
+    const sibling = await endpoint.startSibling();
+    try {
+      for (const status of [204, 204, 204, 429]) expect((await post()).status).toBe(status);
+      const jwt = await endpoint.sign();
+      const headers = { authorization: `Bearer ${jwt}`, 'content-type': 'application/json' };
+      const init = { method: 'POST', headers, body: JSON.stringify(ADA) };
+      expect((await fetch(sibling.url + PATH, init)).status).toBe(429);
+    } finally {
+      await sibling.close();
+    }
+  });
+
+  it('may send the JWT again that was refused with 429, and it is carried out', async () => {
+    const { redis, prefix, directory } = endpoint.gateway;
+    await directory.put('default', person('bob'));
+    const bob = { sub_id: { format: 'email', email: 'bob@example.com' } };
+    for (let i = 0; i < 3; i++) expect((await post(NOBODY)).status).toBe(404);
+    // The minute is nearly over.
+    await redis.pexpire(`${prefix}:accepted:default.okta`, WINDOW_MS);
+    const jwt = await endpoint.sign();
+    expect((await endpoint.post(jwt, bob)).status).toBe(429);
+    expect((await endpoint.post(jwt, bob)).status).toBe(429);
+    await delay(WINDOW_MS + 50);
+    expect((await endpoint.post(jwt, bob)).status).toBe(204);
+    await endpoint.rest();
+    expect(endpoint.app.calls.map(({ body }) => JSON.parse(body).data.account)).toEqual(['bob@example.com']);
+  });
+});
