@@ -18,7 +18,7 @@ const listQuery = z.strictObject({
   since: z.iso.datetime({ offset: true }).optional(),
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/)
+    .regex(/^rev_\w{1,64}$/)
     .optional(),
 });
 
@@ -36,14 +36,14 @@ export function createOperatorRouter({ records, settings, adminToken }: Operator
 
   router.get('/api/revocations', async (req, res) => {
     const query = parseQuery(req.query);
-    const before = query.cursor === undefined ? {} : { before: Number(query.cursor) };
-    const page = await orUnavailable(records.list(query.tenant, { ...before, limit: PAGE }));
+    const after = query.cursor === undefined ? {} : { after: query.cursor };
+    const page = await orUnavailable(records.list(query.tenant, { ...after, limit: PAGE }));
     const last = page.at(-1);
     const since = query.since === undefined ? 0 : Date.parse(query.since);
     const more = page.length === PAGE && last !== undefined && last.acceptedAt >= since;
     res.json({
       revocations: page.filter((record) => matches(record, query, since)).map(view),
-      ...(more && { cursor: String(last.acceptedAt) }),
+      ...(more && { cursor: last.revocationId }),
     });
   });
 
@@ -82,7 +82,7 @@ function matches(record: RevocationRecord, query: z.output<typeof listQuery>, si
   return (
     record.acceptedAt >= since &&
     (query.user === undefined || record.user === query.user) &&
-    (query.app === undefined || query.app in record.apps) &&
+    (query.app === undefined || Object.hasOwn(record.apps, query.app)) &&
     (query.status === undefined || record.status === query.status)
   );
 }

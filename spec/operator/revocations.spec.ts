@@ -1,0 +1,212 @@
+/** What operators see of revocations: who may look, what is listed, and what each entry says. */
+import { randomUUID } from 'node:crypto';
+import request from 'supertest';
+import type { Revocation } from '../../src/fanout/job.js';
+import { type AppRecord, createRevocationRecords, type RevocationRecords } from '../../src/fanout/record.js';
+import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
+
+const START = Date.parse('2026-06-01T12:00:00.000Z');
+const settings = { tenants: [{ id: 'default' }, { id: 'acme' }] };
+
+let gateway: Awaited<ReturnType<typeof startGateway>>;
+let records: RevocationRecords;
+const ids: string[] = [];
+
+const get = (path: string, authorization = `Bearer ${ADMIN_TOKEN}`) =>
+  request(gateway.url).get(path).set('authorization', authorization);
+
+const list = async (query: Record<string, string> = {}) => {
+  const response = await get(`/api/revocations?${new URLSearchParams(query)}`);
+  expect(response.status).toBe(200);
+  return response.body as { revocations: Record<string, unknown>[]; cursor?: string };
+};
+
+async function open(over: Partial<Revocation> = {}): Promise<Revocation> {
+  const revocation: Revocation = {
+    revocationId: `rev_${randomUUID().replaceAll('-', '')}`,
+    tenant: 'default',
+    trust: 'okta',
+    user: '100000000000001',
+    mode: 'full',
+    via: [PUBLIC_URL],
+    acceptedAt: START,
+    accounts: [],
+    ...over,
+  };
+  await records.open(revocation);
+  return revocation;
+}
+
+beforeAll(async () => {
+  gateway = await startGateway(settings, { roles: ['api'] });
+  records = createRevocationRecords(gateway.redis, { prefix: gateway.prefix, retentionMs: 400 * 86_400_000 });
+});
+afterAll(() => gateway.close());
+
+describe('who may look', () => {
+  it.each([
+    ['nothing', ''],
+    ['another token', 'Bearer another-admin-token-of-the-specs'],
+    ['a part of the token', `Bearer ${ADMIN_TOKEN.slice(0, -1)}`],
+    ['more than the token', `Bearer ${ADMIN_TOKEN}x`],
+    ['the token without its scheme', ADMIN_TOKEN],
+    ['another scheme', `Basic ${ADMIN_TOKEN}`],
+    ['an empty token', 'Bearer '],
+    ['the word undefined', 'Bearer undefined'],
+  ])('is not whoever shows %s', async (_what, authorization) => {
+    for (const path of ['/api/revocations', '/api/revocations/rev_1', '/api/anything']) {
+      const response = authorization === '' ? await request(gateway.url).get(path) : await get(path, authorization);
+      expect(response.status).toBe(401);
+      expect(response.headers['www-authenticate']).toMatch(/^Bearer /);
+      expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+      expect(response.body).toMatchObject({ status: 401, code: 'invalid_token' });
+    }
+  });
+
+  it('is nobody where there is no ADMIN_TOKEN', async () => {
+    const closed = await startGateway(settings, { roles: ['api'], config: { adminToken: undefined } });
+    for (const token of ['Bearer undefined', 'Bearer ', `Bearer ${ADMIN_TOKEN}`]) {
+      const response = await request(closed.url).get('/api/revocations').set('authorization', token);
+      expect(response.status).toBe(401);
+    }
+    await closed.close();
+  });
+});
+
+describe('the list', () => {
+  beforeAll(async () => {
+    // More than a page of them in one millisecond, then two that can be told apart.
+    for (let count = 0; count < 120; count += 1) ids.push((await open()).revocationId);
+    const pending = await open({
+      acceptedAt: START + 60_000,
+      user: '100000000000002',
+      accounts: [{ app: 'wiki', account: 'grace@example.com' }],
+    });
+    const failed = await open({
+      acceptedAt: START + 120_000,
+      accounts: [{ app: 'intranet', account: 'ada@example.com' }],
+    });
+    await records.update(failed, 'intranet', { state: 'failed', attempts: 1, at: START + 121_000, reason: 'auth' });
+    await open({ tenant: 'acme' });
+    ids.push(pending.revocationId, failed.revocationId);
+  });
+
+  it('has the newest first, and all of them page by page', async () => {
+    const seen: string[] = [];
+    let pages = 0;
+    for (let cursor: string | undefined; ; pages += 1) {
+      const page = await list(cursor === undefined ? {} : { cursor });
+      seen.push(...page.revocations.map(({ revocationId }) => String(revocationId)));
+      cursor = page.cursor;
+      if (cursor === undefined) break;
+    }
+    expect(pages).toBe(2);
+    expect(seen).toHaveLength(122);
+    expect(new Set(seen)).toEqual(new Set(ids));
+    expect(seen.slice(0, 2)).toEqual([ids.at(-1), ids.at(-2)]);
+  });
+
+  it('of another tenant is another list', async () => {
+    expect((await list({ tenant: 'acme' })).revocations).toHaveLength(1);
+    expect((await list({ tenant: 'nowhere' })).revocations).toEqual([]);
+  });
+
+  it.each<[string, Record<string, string>, number]>([
+    ['status', { status: 'pending' }, 1],
+    ['status', { status: 'failed' }, 1],
+    ['app', { app: 'wiki' }, 1],
+    ['app', { app: 'constructor' }, 0],
+    ['user', { user: '100000000000002' }, 1],
+    ['user', { user: 'ada@example.com' }, 0],
+    ['since', { since: '2026-06-01T12:01:00Z' }, 2],
+    ['since', { since: '2026-06-01T14:01:00+02:00' }, 2],
+    ['since and status', { since: '2026-06-01T12:01:00Z', status: 'completed' }, 0],
+  ])('can be narrowed by %s [%j]', async (_what, query, count) => {
+    expect((await list(query)).revocations).toHaveLength(count);
+  });
+
+  it('does not go on beyond since', async () => {
+    expect(await list({ since: '2026-06-01T12:01:00Z' })).not.toHaveProperty('cursor');
+  });
+
+  it.each([
+    ['an unknown parameter', 'tenannt=acme'],
+    ['an unknown status', 'status=done'],
+    ['a date without time', 'since=2026-06-01'],
+    ['words for a date', 'since=yesterday'],
+    ['a cursor that is none', 'cursor=12345'],
+    ['a parameter twice', 'status=failed&status=pending'],
+  ])('refuses %s, and names the parameter', async (_what, query) => {
+    const response = await get(`/api/revocations?${query}`);
+    expect(response.status).toBe(400);
+    expect(response.body.code).toBe('malformed_request');
+    expect(response.body.detail).toContain(query.split('=')[0]);
+  });
+});
+
+describe('one revocation', () => {
+  it('says for each app what became of it, in ISO times and milliseconds, and no account', async () => {
+    const revocation = await open({
+      via: ['https://first.example.com', PUBLIC_URL],
+      accounts: ['intranet', 'wiki', 'crm'].map((app) => ({ app, account: 'ada@example.com' })),
+    });
+    const path = `/api/revocations/${revocation.revocationId}`;
+    const sessions: AppRecord = { state: 'revoked', attempts: 1, at: START + 40, what: ['sessions'] };
+    await records.update(revocation, 'intranet', { ...sessions, partial: 'tokens live on' });
+    const retrying = { state: 'retrying', attempts: 2, reason: 'server' } as const;
+    await records.update(revocation, 'wiki', { ...retrying, at: START + 50, nextAttemptAt: START + 5_050 });
+    const pending = await get(path);
+    expect(pending.status).toBe(200);
+    expect(pending.body).toEqual({
+      revocationId: revocation.revocationId,
+      tenant: 'default',
+      trust: 'okta',
+      user: '100000000000001',
+      mode: 'full',
+      status: 'pending',
+      acceptedAt: '2026-06-01T12:00:00.000Z',
+      via: ['https://first.example.com'],
+      apps: expect.arrayContaining([
+        {
+          app: 'intranet',
+          state: 'revoked',
+          attempts: 1,
+          at: '2026-06-01T12:00:00.040Z',
+          what: ['sessions'],
+          partial: 'tokens live on',
+        },
+        {
+          app: 'wiki',
+          state: 'retrying',
+          attempts: 2,
+          at: '2026-06-01T12:00:00.050Z',
+          reason: 'server',
+          nextAttemptAt: '2026-06-01T12:00:05.050Z',
+        },
+        { app: 'crm', state: 'waiting', attempts: 0 },
+      ]),
+    });
+    expect(pending.text).not.toContain('@');
+
+    for (const app of ['wiki', 'crm']) await records.update(revocation, app, { ...sessions, at: START + 2_000 });
+    expect((await get(path)).body).toMatchObject({
+      status: 'completed',
+      completedAt: '2026-06-01T12:00:02.000Z',
+      tookMs: 2_000,
+    });
+  });
+
+  it('is found in whichever tenant it is', async () => {
+    const { revocationId } = await open({ tenant: 'acme' });
+    expect((await get(`/api/revocations/${revocationId}`)).body).toMatchObject({ revocationId, tenant: 'acme' });
+  });
+
+  it.each(['rev_unknown', 'rev_*', '__proto__', encodeURIComponent('../revocations'), encodeURIComponent('💥')])(
+    'that is not there is a 404 [%s]',
+    async (id) => {
+      const response = await get(`/api/revocations/${id}`);
+      expect(response.status).toBe(404);
+      expect(response.body).toMatchObject({ status: 404, code: 'not_found' });
+    },
+  );
+});
