@@ -1,4 +1,5 @@
 /** Reads the environment and the settings file once: every setting, or every problem with them at once. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
@@ -6,6 +7,7 @@ import type { z } from 'zod';
 import { registry } from './connectors/registry.js';
 import { type Settings, settingsSchema } from './settings.js';
 
+const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -89,7 +91,8 @@ export function parseSettings(text: string, file: string, env: Environment, prob
     const { line, col } = lines.linePos(offset ?? 0);
     return `${file}:${line}:${col}`;
   };
-  for (const error of document.errors) problems.push(`${at(error.pos[0])} ${error.message}`);
+  // What follows a colon in these messages is a piece of the file, and may be one of a secret.
+  for (const error of document.errors) problems.push(`${at(error.pos[0])} ${error.message.replace(/: .*$/s, '')}`);
   if (document.errors.length > 0) return undefined;
 
   /** The offset of the deepest node on the way to `path` that exists. */
@@ -106,10 +109,16 @@ export function parseSettings(text: string, file: string, env: Environment, prob
 
   const before = problems.length;
   const unset = new Set<string>();
-  const filled = fillIn(document.toJS(), env, [], (path, problem) => {
-    unset.add(pathText(path));
-    report(path, problem);
-  });
+  let filled: unknown;
+  try {
+    filled = fillIn(document.toJS(), env, [], (path, problem) => {
+      unset.add(pathText(path));
+      report(path, problem);
+    });
+  } catch {
+    problems.push(`${file} has an alias (*name) that leads nowhere: put a value that begins with * in quotes`);
+    return undefined;
+  }
   const parsed = settingsSchema(registry).safeParse(filled);
   checkAcross(filled, report);
   if (!parsed.success) {
@@ -200,18 +209,26 @@ function checkUnique(items: readonly Raw[], path: readonly PropertyKey[], report
 
 /** Certificates given as paths are replaced by their text. */
 function readCertificates(settings: Settings, folder: string, report: Report): void {
+  const read = (certificate: string): { pem: string } | { problem: string } => {
+    let pem = certificate;
+    try {
+      if (!certificate.includes(PEM_BEGIN)) pem = readFileSync(resolve(folder, certificate), 'utf8');
+    } catch {
+      return { problem: 'names a file that cannot be read' };
+    }
+    try {
+      return { pem: new X509Certificate(pem).toString() };
+    } catch {
+      return { problem: 'is not a PEM certificate' };
+    }
+  };
   settings.tenants.forEach((tenant, t) => {
     tenant.trusts.forEach((trust, i) => {
       if (!('certificates' in trust.keys)) return;
       trust.keys.certificates = trust.keys.certificates.map((certificate, c) => {
-        if (certificate.includes('-----BEGIN CERTIFICATE-----')) return certificate;
-        try {
-          const pem = readFileSync(resolve(folder, certificate), 'utf8');
-          if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
-          report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], 'is not a PEM certificate');
-        } catch {
-          report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], 'names a file that cannot be read');
-        }
+        const result = read(certificate);
+        if ('pem' in result) return result.pem;
+        report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], result.problem);
         return certificate;
       });
     });

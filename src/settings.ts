@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Connector } from './connectors/connector.js';
 import { assignableAttributes } from './directory/assignment.js';
 import { identifierKinds } from './directory/user.js';
+import { webhookSecret } from './outbound/signed-headers.js';
 
 // HMAC and `none` are not in the list, so no settings file can enable them (RFC 8725 §3.1).
 export const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const;
@@ -20,7 +21,8 @@ const id = z
   .string()
   .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, 'is not an id: 1 to 40 lower-case letters, digits and hyphens');
 
-const httpUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
+// What is checked next needs a URL to look at.
+const httpUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL', abort: true });
 
 const publicUrl = httpUrl
   .refine(
@@ -73,6 +75,10 @@ const delivery = z.strictObject({
 
 const names = z.array(z.string().min(1)).min(1);
 
+const assignedToWhom = {
+  error: 'needs to be everyone, or { groups: [names] }, { users: [userNames] } or { attribute: { name, values } }',
+};
+
 const assignedTo = z.union(
   [
     z.literal('everyone'),
@@ -82,9 +88,9 @@ const assignedTo = z.union(
         users: names.optional(),
         attribute: z.strictObject({ name: z.enum(assignableAttributes), values: names }).optional(),
       })
-      .refine((conditions) => Object.keys(conditions).length > 0),
+      .refine((conditions) => Object.keys(conditions).length > 0, assignedToWhom),
   ],
-  { error: 'needs to be everyone, or { groups: [names] }, { users: [userNames] } or { attribute: { name, values } }' },
+  assignedToWhom,
 );
 
 /** An app of any of these connectors, each with its own options. */
@@ -102,11 +108,11 @@ function app(connectors: readonly Connector<unknown>[]) {
   );
   if (!first) throw new TypeError('the registry is empty');
   return z.discriminatedUnion('connector', [first, ...rest], {
-    error: `connector needs to be one of ${connectors.map(({ name }) => name).join(', ')}`,
+    error: `needs to be one of ${connectors.map(({ name }) => name).join(', ')}`,
   });
 }
 
-const webhookTarget = z.strictObject({ url: httpUrl, secret: z.string().min(1) });
+const webhookTarget = z.strictObject({ url: httpUrl, secret: webhookSecret });
 
 /** The settings file under a registry of connectors. */
 export function settingsSchema(connectors: readonly Connector<unknown>[]) {
@@ -169,7 +175,26 @@ export type AppSettings = TenantSettings['apps'][number];
 
 /** JSON Schema of the settings file, for editors. */
 export function settingsJsonSchema(connectors: readonly Connector<unknown>[]): object {
-  return z.toJSONSchema(settingsSchema(connectors), { io: 'input', unrepresentable: 'any' });
+  return z.toJSONSchema(settingsSchema(connectors), {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => allowPlaceholder(jsonSchema),
+  });
+}
+
+/** In the file itself `${NAME}` may stand for what has to look like something. */
+function allowPlaceholder(jsonSchema: Record<string, unknown>): void {
+  const { pattern, format, minLength } = jsonSchema;
+  if (pattern === undefined && format === undefined && Number(minLength ?? 0) <= 1) return;
+  for (const name of ['pattern', 'format', 'minLength']) delete jsonSchema[name];
+  jsonSchema.anyOf = [
+    {
+      ...(pattern !== undefined && { pattern }),
+      ...(format !== undefined && { format }),
+      ...(minLength !== undefined && { minLength }),
+    },
+    { pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}' },
+  ];
 }
 
 export function isLoopback(hostname: string): boolean {
