@@ -201,12 +201,12 @@ describe('the shop’s webhook', () => {
 /** In a process of its own: express-openid-connect requires ES modules, which jest's module system refuses on Node 20. */
 async function startWikiProcess(options: Parameters<typeof startWiki>[0]) {
   const program = `
-    import { startWiki } from './src/commands/demo/wiki.ts';
+    import { startWiki } from './dist/commands/demo/wiki.js';
     const wiki = await startWiki(${JSON.stringify(options)});
     process.stdin.on('end', wiki.close).resume();
     console.log(JSON.stringify(wiki));
   `;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], {
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     cwd: new URL('../..', import.meta.url),
     stdio: ['pipe', 'pipe', 'inherit'],
   });

@@ -25,6 +25,10 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   }));
   gateway.logger.info({ host: config.host, port: server.port, roles, tenants }, 'listening');
 
+  if (config.settings.operators.oidc) {
+    gateway.logger.warn('operators.oidc has no effect yet: operators use ADMIN_TOKEN');
+  }
+
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;

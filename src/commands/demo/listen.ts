@@ -3,14 +3,24 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** Where `port` is taken, any free one will do. */
 export async function listenOnLoopback(port: number) {
   const server = createServer();
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
+  const listenOn = async (number: number) => {
+    server.listen(number, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  await listenOn(port).catch(async (error: { code?: string }) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    await listenOn(0);
+  });
+  const { port: own } = server.address() as AddressInfo;
   return {
     server,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    port: own,
+    url: `http://127.0.0.1:${own}`,
     async close(): Promise<void> {
+      if (!server.listening) return;
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();

@@ -1,8 +1,7 @@
 /** How the stand-in Okta differs from `oidc-provider` as it comes: Okta's paths, its people, no consent, nothing default that warns. */
 import { randomBytes } from 'node:crypto';
 import type { Configuration } from 'oidc-provider';
-import type { OktaPerson } from './okta.js';
-import { loginPath } from './okta-login.js';
+import { loginPath, type OktaPerson } from './okta-login.js';
 import { escapeHtml, htmlPage } from './page.js';
 
 const SCOPES = 'openid email profile';

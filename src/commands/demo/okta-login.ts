@@ -1,8 +1,9 @@
 /** The stand-in Okta's own login page: an e-mail address, a password, nothing else. */
 import { type Response, Router, urlencoded } from 'express';
 import type Provider from 'oidc-provider';
-import type { OktaPerson } from './okta.js';
 import { escapeHtml, htmlPage } from './page.js';
+
+export type OktaPerson = { id: string; email: string; name: string; password: string };
 
 /** Where `oidc-provider` sends a person who has no session; its interaction cookie is bound to this path. */
 export function loginPath(uid: string): string {

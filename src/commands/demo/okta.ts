@@ -5,12 +5,11 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT }
 import { Provider } from 'oidc-provider/lib/provider.js';
 import { listenOnLoopback } from './listen.js';
 import { configureOkta } from './okta-configuration.js';
-import { createOktaLogin } from './okta-login.js';
+import { createOktaLogin, type OktaPerson } from './okta-login.js';
 import { createOktaStorage } from './okta-storage.js';
 import { answerError } from './page.js';
 
 export type OktaApp = { clientId: string; clientSecret: string; redirectUris: string[] };
-export type OktaPerson = { id: string; email: string; name: string; password: string };
 
 const JWT_LIFE_SECONDS = 300;
 

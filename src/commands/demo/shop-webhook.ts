@@ -1,5 +1,5 @@
 /** The shop's end of the webhook connector: a message signed as Standard Webhooks asks, and the account it names. */
-import { type Request, type Response, raw } from 'express';
+import { type Request, type RequestHandler, type Response, raw } from 'express';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { z } from 'zod';
 
@@ -15,7 +15,7 @@ const revocationRequested = z.object({
   }),
 });
 
-export function createShopWebhook(secret: string, revoke: (account: string) => Promise<void>) {
+export function createShopWebhook(secret: string, revoke: (account: string) => Promise<void>): RequestHandler[] {
   const webhook = new Webhook(secret);
 
   async function receive(req: Request, res: Response) {

@@ -1,0 +1,149 @@
+/** `universal-logout serve`: starts, says why not, and stops in time with nothing lost. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createDirectory } from '../../src/directory/directory.js';
+import { createRevocationRecords } from '../../src/fanout/record.js';
+import { createFolder, type RunningCommand, runCommand, startCommand } from '../support/command.js';
+import { type Database, openDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
+import { PUBLIC_URL, startGateway } from '../support/gateway.js';
+import { CLIENT, type Okta, signRevocation, startOkta } from '../support/okta.js';
+import { startTargetApp, type TargetApp } from '../support/target-app.js';
+
+const SECRET = `whsec_${Buffer.alloc(24, 'serve').toString('base64')}`;
+const PATH = '/global-token-revocation';
+
+let database: Database;
+let okta: Okta;
+let app: TargetApp;
+let settings: { tenants: object[] };
+const running: RunningCommand[] = [];
+
+beforeAll(async () => {
+  // Slow enough for calls to be under way at any moment.
+  const slowly: Parameters<typeof startTargetApp>[0] = (res) => setTimeout(() => res.writeHead(204).end(), 100);
+  [database, okta, app] = await Promise.all([openDatabase(), startOkta(), startTargetApp(slowly)]);
+  const trusts = [{ id: 'okta', issuers: [okta.issuer], client: CLIENT, keys: { jwksUri: okta.jwksUri } }];
+  const apps = [{ id: 'intranet', connector: 'webhook', options: { url: app.url, secret: SECRET } }];
+  settings = { tenants: [{ id: 'default', trusts, apps }] };
+  const { put } = createDirectory(database.redis, 'ul', { graceMs: 60_000, now: Date.now });
+  await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
+});
+afterAll(async () => {
+  for (const command of running) await command.stop();
+  await Promise.all([okta.close(), app.close()]);
+  await database.close();
+});
+
+function serve(args: string[] = []) {
+  const env = { REDIS_URL: database.url, PORT: '0' };
+  const command = startCommand(['serve', ...args], { folder: createFolder(settings), env });
+  running.push(command);
+  return command;
+}
+
+async function post(url: string): Promise<number> {
+  const jwt = await signRevocation(okta.key, { issuer: okta.issuer, audience: PUBLIC_URL + PATH });
+  const { status } = await fetch(url + PATH, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${jwt}` },
+    body: JSON.stringify({ sub_id: { format: 'email', email: 'ada@example.com' } }),
+  });
+  return status;
+}
+
+it('stops under load within ten seconds, with 0, and loses nothing that it has accepted', async () => {
+  const command = serve();
+  const url = `http://127.0.0.1:${await command.listening()}`;
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  let stopped = false;
+  let accepted = 0;
+  const other: unknown[] = [];
+  const clients = Array.from({ length: 8 }, async () => {
+    while (!stopped) {
+      await post(url).then(
+        (status) => (status === 204 ? accepted++ : other.push(status)),
+        // The connection was refused or not kept: the caller knows that nothing was accepted.
+        () => {
+          stopped = true;
+        },
+      );
+    }
+  });
+  await eventually(
+    () => accepted,
+    (count) => count >= 40,
+  );
+  const signalled = Date.now();
+  command.kill('SIGTERM');
+  const { code } = await command.ended;
+  const ms = Date.now() - signalled;
+  stopped = true;
+  await Promise.all(clients);
+  expect({ code, other }).toEqual({ code: 0, other: [] });
+  expect(ms).toBeLessThan(10_000);
+  expect(command.output.stdout).toContain('"msg":"stopped"');
+  expect(command.output.stderr).toBe('');
+
+  const successor = await startGateway(settings, {
+    roles: ['worker'],
+    prefix: 'ul',
+    config: { redisUrl: database.url },
+  });
+  const records = createRevocationRecords(database.redis, { prefix: 'ul', retentionMs: 60_000 });
+  const all = await eventually(
+    () => records.list('default', { limit: 10_000 }),
+    (list) => list.length >= accepted && list.every(({ status }) => status === 'completed'),
+    15_000,
+  );
+  // One more for each client whose answer the stop may have cut off.
+  expect(all.length).toBeLessThanOrEqual(accepted + clients.length);
+  expect(app.calls).toHaveLength(all.length);
+  await successor.close();
+});
+
+it('answers probes whatever its role, and takes revocations only where it is an api', async () => {
+  const [api, worker] = [serve(['--role', 'api']), serve(['--role', 'worker'])];
+  for (const command of [api, worker]) {
+    const url = `http://127.0.0.1:${await command.listening()}`;
+    for (const path of ['/livez', '/readyz', '/metrics']) expect((await fetch(url + path)).status).toBe(200);
+  }
+  for (const command of [api, worker]) command.kill('SIGINT');
+  expect((await Promise.all([api.ended, worker.ended])).map(({ code }) => code)).toEqual([0, 0]);
+});
+
+it('says in one sentence that the port is taken', async () => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+  const { port } = holder.address() as AddressInfo;
+  const env = { REDIS_URL: database.url, PORT: String(port) };
+  const { code, stderr } = await runCommand(['serve'], { folder: createFolder(settings), env });
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `Port ${port} on 127.0.0.1 is taken: stop what listens there, or set PORT.\n`,
+  });
+  holder.close();
+});
+
+it('lists every mistake in the settings, and does not start', async () => {
+  const folder = createFolder({ tenants: [{ id: 'A' }], colour: 'green' });
+  const { code, stdout, stderr } = await runCommand(['serve'], { folder, env: { LOG_LEVEL: 'loud', PORT: '0' } });
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  const lines = stderr.trim().split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/^LOG_LEVEL is not a level/);
+  expect(stderr).toMatch(/universal-logout\.yaml:\d+:\d+ tenants\[0\]\.id is not an id/);
+  expect(stderr).toMatch(/universal-logout\.yaml:\d+:\d+ colour is not a setting/);
+});
+
+it('names `universal-logout init` where there is no settings file', async () => {
+  const { code, stderr } = await runCommand(['serve'], { folder: createFolder() });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^There is no settings file at .*: run `universal-logout init` to write one/);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+});
+
+it.each([['both'], ['']])('knows no other role than api and worker [%j]', async (role) => {
+  const { code, stderr } = await runCommand(['serve', '--role', role], { folder: createFolder(settings) });
+  expect({ code, stderr }).toEqual({ code: 1, stderr: `--role is api or worker, not ${role}.\n` });
+});
