@@ -59,8 +59,13 @@ async function work() {
 for (let n = 0; n < 8; n++) work();
 `;
 
+let gateway: Awaited<ReturnType<typeof startGateway>>;
+beforeAll(async () => {
+  gateway = await startGateway({ tenants: [{ id: TENANT, scim: { tokens: [SCIM_TOKEN] } }] });
+});
+afterAll(() => gateway.close());
+
 it(`killed ${ROUNDS} times at any moment, leaves a directory that agrees with itself and is served`, async () => {
-  const gateway = await startGateway({ tenants: [{ id: TENANT, scim: { tokens: [SCIM_TOKEN] } }] });
   const client = createScimClient(gateway.url);
   let checked = 0;
   for (let round = 0; round < ROUNDS; round++) {
@@ -90,5 +95,4 @@ it(`killed ${ROUNDS} times at any moment, leaves a directory that agrees with it
     }
   }
   expect(checked).toBeGreaterThan(100);
-  await gateway.close();
 }, 90_000);
