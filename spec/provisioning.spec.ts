@@ -3,7 +3,7 @@ import request from 'supertest';
 import { eventually } from './support/eventually.js';
 import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from './support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from './support/okta.js';
-import { createScimClient, ENTERPRISE, SCIM_TOKEN, type ScimClient, USER } from './support/scim.js';
+import { createScimClient, ENTERPRISE, oktaPerson, SCIM_TOKEN, type ScimClient } from './support/scim.js';
 import { startTargetApp, type TargetApp } from './support/target-app.js';
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -64,23 +64,7 @@ beforeEach(() => {
   app.calls.length = 0;
 });
 
-/** A person as Okta sends one. */
-function person(more: object = {}) {
-  const id = `00u${++number}`;
-  const userName = `person-${number}@example.com`;
-  return {
-    schemas: [USER],
-    userName,
-    name: { givenName: 'Ada', familyName: 'King' },
-    emails: [{ primary: true, value: userName, type: 'work' }],
-    displayName: 'Ada King',
-    locale: 'en-US',
-    externalId: id,
-    groups: [],
-    active: true,
-    ...more,
-  };
-}
+const person = (more: object = {}) => oktaPerson(++number, more);
 
 async function create(client: ScimClient, body: object): Promise<string> {
   const { status, body: created } = await client.post('/Users', body);

@@ -69,3 +69,20 @@ function created({ status, text, body }: Response): string {
   if (status !== 201) throw new Error(`not created: ${status} ${text}`);
   return body.id as string;
 }
+
+/** A person as Okta sends one. */
+export function oktaPerson(number: number, more: object = {}) {
+  const userName = `person-${number}@example.com`;
+  return {
+    schemas: [USER],
+    userName,
+    name: { givenName: 'Ada', familyName: 'King' },
+    emails: [{ primary: true, value: userName, type: 'work' }],
+    displayName: 'Ada King',
+    locale: 'en-US',
+    externalId: `00u${number}`,
+    groups: [],
+    active: true,
+    ...more,
+  };
+}

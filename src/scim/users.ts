@@ -130,7 +130,10 @@ export function createUsersRouter(dependencies: UsersDependencies): Router {
       count: () => users.count(tenant),
       page: (offset, limit) => users.page(tenant, offset, limit),
       candidates: (filter) => candidates(tenant, filter),
-      filterable: async (resources) => resources.map((user) => ({ ...user, schemas: schemasOf(user) })),
+      filterable: async (resources, filter) =>
+        comparisonsWith('schemas', filter).length === 0
+          ? resources
+          : resources.map((user) => ({ ...user, schemas: schemasOf(user) })),
     };
   }
 
