@@ -290,3 +290,15 @@ describe('a worker that stops', () => {
     expect(record).toMatchObject({ status: 'completed', apps: { intranet: { state: 'revoked', attempts: 1 } } });
   });
 });
+
+it('a job has the priority that the settings give its app', async () => {
+  const app = await startApp(answer(503, { 'retry-after': '60' }));
+  const gateway = await startWith([webhookApp('first', app, { priority: 7 })]);
+  await revoke(gateway);
+  const queue = `${gateway.prefix}:${appQueue('default', 'first')}`;
+  const [[id = ''] = []] = await eventually(
+    async () => [await gateway.redis.zrange(`${queue}:delayed`, '0', '-1')],
+    ([ids]) => ids?.length === 1,
+  );
+  expect(await gateway.redis.hget(`${queue}:${id}`, 'priority')).toBe('7');
+});

@@ -49,7 +49,7 @@ export type WorkerDependencies = {
 export function startWorkers(dependencies: WorkerDependencies) {
   const { connection, prefix, apps, logger } = dependencies;
   const stop = new AbortController();
-  const queues = new Map(apps.map((app) => [appQueue(app.tenant, app.id), openQueue(app)]));
+  const queues = new Map(apps.map((app) => [appQueue(app.tenant, app.id), { queue: openQueue(app), ...app.delivery }]));
 
   function openQueue({ tenant, id }: App): Queue<AppJob> {
     const queue = new Queue<AppJob>(appQueue(tenant, id), { connection, prefix, skipVersionCheck: true });
@@ -81,13 +81,15 @@ export function startWorkers(dependencies: WorkerDependencies) {
       const closed = await Promise.race([closing.then(() => true), delay(CLOSE_WITHIN_MS, false, { ref: false })]);
       stop.abort();
       if (!closed) await Promise.race([closing, delay(1_000, undefined, { ref: false })]);
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
+      await Promise.all([...queues.values()].map(({ queue }) => queue.close()));
     },
   };
 }
 
+type AppQueue = { queue: Queue<AppJob>; priority: number };
+
 /** Opens the record, then gives each app its job. Run twice, it opens nothing and adds nothing twice. */
-function spread(dependencies: WorkerDependencies, queues: ReadonlyMap<string, Queue<AppJob>>) {
+function spread(dependencies: WorkerDependencies, queues: ReadonlyMap<string, AppQueue>) {
   const { records, audit, alerts, now } = dependencies;
 
   return async ({ data }: Job<Revocation>): Promise<void> => {
@@ -96,9 +98,10 @@ function spread(dependencies: WorkerDependencies, queues: ReadonlyMap<string, Qu
     const owed = new Set(await records.open(data));
     const adds = accounts.map(async ({ app, account }) => {
       if (!owed.has(app)) return;
-      const queue = queues.get(appQueue(tenant, app));
-      if (!queue) return giveUp(app);
-      await queue.add('revoke', { ...revocation, account }, { ...jobOptions, jobId: revocationId });
+      const found = queues.get(appQueue(tenant, app));
+      if (!found) return giveUp(app);
+      const { queue, priority } = found;
+      await queue.add('revoke', { ...revocation, account }, { ...jobOptions, priority, jobId: revocationId });
     });
     await Promise.all([...adds, audit.record({ event: 'revocation.accepted', tenant, trust, user, revocationId })]);
     if (accounts.length === 0) await audit.record({ event: 'revocation.completed', tenant, user, revocationId });
@@ -106,9 +109,10 @@ function spread(dependencies: WorkerDependencies, queues: ReadonlyMap<string, Qu
     /** The app has left the settings since the revocation was accepted. */
     async function giveUp(app: string): Promise<void> {
       const [at, reason] = [now(), 'refused' as const];
-      const status = await records.update(data, app, { state: 'failed', attempts: 0, at, reason });
-      await audit.record({ event: 'job.failed', tenant, revocationId, user, app, reason, attempt: 0 });
+      // Told before it is recorded: once it is, a spread that runs again passes this app by.
       await alerts?.raise({ type: 'job.failed', tenant, app, revocationId, reason, attempts: 0, at });
+      await audit.record({ event: 'job.failed', tenant, revocationId, user, app, reason, attempt: 0 });
+      const status = await records.update(data, app, { state: 'failed', attempts: 0, at, reason });
       if (status !== '') await audit.record({ event: `revocation.${status}`, tenant, user, revocationId });
     }
   };
