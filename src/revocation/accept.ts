@@ -8,7 +8,7 @@ import type { Enqueue } from '../fanout/enqueue.js';
 import type { RevocationRecords } from '../fanout/record.js';
 import { orUnavailable } from '../redis.js';
 import { RequestError, type RequestErrorCode, Unavailable } from '../request-error.js';
-import { type Caller, SKEW_SECONDS } from './authenticate.js';
+import { type Caller, SKEW_SECONDS, unauthenticated } from './authenticate.js';
 import type { Limits } from './limits.js';
 import type { Replay } from './replay.js';
 import { parseSubjectIdentifier } from './subject-identifier.js';
@@ -46,7 +46,7 @@ export function createAccept(dependencies: AcceptDependencies) {
     const ttlSeconds = exp + SKEW_SECONDS - now() / 1000;
     const claimed = orUnavailable(replay.claim(jwt, bodyHash, ttlSeconds));
     const [claim] = await Promise.all([claimed, settled(resolution), settled(withinLimit)]);
-    if (claim.state === 'other_body') throw replayed();
+    if (claim.state === 'other_body') throw unauthenticated('jti_reused');
     if (claim.state === 'answered') throw answered(claim.answer);
     if (claim.state === 'repeat' && (await isAccepted(trust.tenant, revocationId))) {
       return { revocationId, state: 'repeated' };
@@ -108,13 +108,6 @@ function userOf(resolution: Resolution): User {
     throw new RequestError(422, 'ambiguous_subject', 'sub_id names more than one user: nobody was logged out.');
   }
   throw new RequestError(404, 'user_not_found', 'No such user.', { reason: refused });
-}
-
-function replayed(): RequestError {
-  return new RequestError(401, 'invalid_jwt', 'This request needs a valid revocation JWT as a bearer token.', {
-    reason: 'jti_reused',
-    headers: { 'www-authenticate': 'Bearer realm="universal-logout", error="invalid_token"' },
-  });
 }
 
 function answered({ status, code, detail }: { status: number; code: string; detail: string }): RequestError {

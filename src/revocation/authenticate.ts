@@ -169,7 +169,7 @@ function text(value: unknown, reason: string): string {
 }
 
 /** One wording for every cause (GTR-14); RFC 6750 §3.1 names the error only where a token came. */
-function unauthenticated(reason: string, presented = true, cause?: unknown): RequestError {
+export function unauthenticated(reason: string, presented = true, cause?: unknown): RequestError {
   const challenge = 'Bearer realm="universal-logout"';
   return new RequestError(401, 'invalid_jwt', 'This request needs a valid revocation JWT as a bearer token.', {
     reason,
