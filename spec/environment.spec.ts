@@ -22,14 +22,17 @@ describe('the environment', () => {
       configFile: join(process.cwd(), FILE),
       dataDir: join(process.cwd(), 'data'),
       adminToken: undefined,
+      dataKeys: [],
       logLevel: 'info',
     });
     expect(problems).toEqual([]);
   });
 
   it('that is set but empty means the defaults', () => {
-    const empty = { PORT: '', HOST: '', REDIS_URL: '', CONFIG_FILE: '', DATA_DIR: '', ADMIN_TOKEN: '', LOG_LEVEL: '' };
-    expect(readProcessConfig(empty, [])).toEqual(readProcessConfig({}, []));
+    const names = ['PORT', 'HOST', 'REDIS_URL', 'CONFIG_FILE', 'DATA_DIR', 'ADMIN_TOKEN', 'DATA_KEY', 'LOG_LEVEL'];
+    expect(readProcessConfig(Object.fromEntries(names.map((name) => [name, ''])), [])).toEqual(
+      readProcessConfig({}, []),
+    );
   });
 
   it.each<[string, string]>([
@@ -40,6 +43,7 @@ describe('the environment', () => {
     ['REDIS_URL', 'localhost:6379'],
     ['REDIS_URL', 'http://localhost:6379'],
     ['ADMIN_TOKEN', 's3cret'],
+    ['DATA_KEY', 'k1:s3cret'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_LEVEL', 'INFO'],
   ])('is refused where it makes no sense, by name and without its value [%s=%s]', (name, value) => {

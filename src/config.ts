@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { registry } from './connectors/registry.js';
+import { type DataKey, parseDataKeys } from './data-key.js';
 import { type Settings, settingsSchema } from './settings.js';
 
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
@@ -20,6 +21,8 @@ export type ProcessConfig = {
   configFile: string;
   dataDir: string;
   adminToken: string | undefined;
+  /** The first seals; none where DATA_KEY is not set. */
+  dataKeys: readonly DataKey[];
   logLevel: (typeof LOG_LEVELS)[number];
 };
 
@@ -54,6 +57,8 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
   }
   const adminToken = env.ADMIN_TOKEN || undefined;
   if (adminToken && adminToken.length < 20) problems.push('ADMIN_TOKEN is too short: use at least 20 characters');
+  const reportKey = (problem: string) => problems.push(`DATA_KEY is not usable: ${problem}`);
+  const dataKeys = env.DATA_KEY ? parseDataKeys(env.DATA_KEY, reportKey) : [];
   const logLevel = LOG_LEVELS.find((level) => level === (env.LOG_LEVEL || 'info'));
   if (!logLevel) problems.push(`LOG_LEVEL is not a level: use one of ${LOG_LEVELS.join(', ')}`);
   return {
@@ -63,6 +68,7 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
     configFile: resolve(env.CONFIG_FILE || 'universal-logout.yaml'),
     dataDir: resolve(env.DATA_DIR || 'data'),
     adminToken,
+    dataKeys,
     logLevel: logLevel ?? 'info',
   };
 }

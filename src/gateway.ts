@@ -7,6 +7,7 @@ import { createApp } from './app.js';
 import { createAudit } from './audit.js';
 import type { Config } from './config.js';
 import { registry } from './connectors/registry.js';
+import { loadDataKeys } from './data-key-file.js';
 import { createDirectory } from './directory/directory.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
 import { startAlerts } from './fanout/alert.js';
@@ -48,7 +49,7 @@ export type GatewayOptions = {
 
 export type Gateway = Awaited<ReturnType<typeof openGateway>>;
 
-/** Throws where neither REDIS_URL nor a Redis to start is there, or the signing keys cannot be read. */
+/** Throws where neither REDIS_URL nor a Redis to start is there, or the keys in DATA_DIR cannot be read. */
 export async function openGateway(
   config: Config,
   { roles = ['api', 'worker'], prefix = 'ul', now = Date.now }: GatewayOptions = {},
@@ -61,6 +62,7 @@ export async function openGateway(
   const location: RedisLocation = embedded ?? { url: config.redisUrl as string };
   const redis = connectForRequests(location);
   redis.on('error', (error) => logger.debug({ error }, 'redis'));
+  const dataKeys = await loadDataKeys(config);
   const signingKeys = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
   const outbound = createOutbound(settings.outbound);
   const metrics = createMetrics();
@@ -139,6 +141,7 @@ export async function openGateway(
     app,
     logger,
     redis,
+    dataKeys,
     /** Stops in reverse order of starting. */
     async close(): Promise<void> {
       await workers?.close();

@@ -67,6 +67,12 @@ config
   .description('print the JSON Schema of the settings file, for editors')
   .action(async () => (await import('./commands/config.js')).printSchema());
 
+const dataKey = program.command('data-key').description('the keys that encrypt job data in Redis');
+dataKey
+  .command('new')
+  .description('print a fresh key, to be set as DATA_KEY')
+  .action(async () => (await import('./commands/data-key.js')).printNewKey());
+
 program
   .command('send')
   .description("act as Okta: sign a revocation JWT in Okta's profile, post it, and say what the answer means")

@@ -30,6 +30,7 @@ export function configOf(settings: object, over: Partial<Config> = {}): Config {
     configFile: 'spec.yaml',
     dataDir: mkdtempSync(join(tmpdir(), 'universal-logout-')),
     adminToken: ADMIN_TOKEN,
+    dataKeys: [],
     logLevel: 'silent',
     settings: parsed,
     ...over,

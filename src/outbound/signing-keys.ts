@@ -1,7 +1,5 @@
 /** The gateway's own RS256 keys, kept in one file of mode 600: the first signs, all are published. */
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import {
   type CryptoKey,
   calculateJwkThumbprint,
@@ -12,6 +10,7 @@ import {
   type JWTPayload,
   SignJWT,
 } from 'jose';
+import { makeKeyFile } from '../key-file.js';
 
 const ALGORITHM = 'RS256';
 
@@ -54,17 +53,7 @@ async function readOrMake(path: string): Promise<JWK[]> {
   }
   const { privateKey } = await generateKeyPair(ALGORITHM, { modulusLength: 2048, extractable: true });
   const jwk = await exportJWK(privateKey);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  // Not by process id: two containers that share the folder may both be process 1.
-  const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, JSON.stringify({ keys: [{ ...jwk, kid: await calculateJwkThumbprint(jwk) }] }), {
-    mode: 0o600,
-  });
-  // A link fails where the file exists by now, so that of two processes that start together one key wins.
-  await link(draft, path).catch((error: { code?: string }) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
-  await unlink(draft);
+  await makeKeyFile(path, JSON.stringify({ keys: [{ ...jwk, kid: await calculateJwkThumbprint(jwk) }] }));
   return read(path);
 }
 

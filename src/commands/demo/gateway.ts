@@ -29,6 +29,7 @@ export async function startGateway(options: {
     configFile,
     dataDir,
     adminToken,
+    dataKeys: [],
     logLevel: 'warn',
     settings,
   };
