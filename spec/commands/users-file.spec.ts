@@ -1,8 +1,8 @@
 /** Files of people, read as a stream: lines of JSON, Okta's CSV, and how far a long read is. */
 import fc from 'fast-check';
+import { createProgress, duration } from '../../src/commands/progress.js';
 import { type Line, linesOf } from '../../src/commands/users/lines.js';
 import { type Entry, oktaCsvEntries } from '../../src/commands/users/okta-csv.js';
-import { createProgress, duration } from '../../src/commands/users/progress.js';
 import { createTurns } from '../../src/commands/users/turns.js';
 import { readUser } from '../../src/scim/schemas.js';
 

@@ -1,7 +1,7 @@
 /** `universal-logout users check`: every disagreement in a tenant's directory, found without changing anything. */
 import { checkDirectory } from '../../directory/check.js';
 import { CommandError } from '../command-error.js';
-import { createProgress, grouped } from './progress.js';
+import { createProgress, grouped } from '../progress.js';
 import { withDirectory } from './with-directory.js';
 
 /** Throws where there is a disagreement. */
