@@ -99,7 +99,7 @@ describe('a sealed text', () => {
 describe('several keys', () => {
   it('the first seals, all open', () => {
     const both = createDataKeys([fresh, old]);
-    expect(both.ids).toEqual(['new', 'old']);
+    expect(both.ids()).toEqual(['new', 'old']);
     expect(both.seal(ADA, 'default')).toMatch(/^v1\.new\./);
     expect(both.open(keys.seal(ADA, 'default'), 'default')).toBe(ADA);
     expect(createDataKeys([fresh]).open(both.seal(ADA, 'default'), 'default')).toBe(ADA);
@@ -175,21 +175,21 @@ describe('the keys of a process', () => {
   it('are those of DATA_KEY, where it is set', async () => {
     const dataDir = emptyFolder();
     for (const redisUrl of [undefined, 'redis://127.0.0.1']) {
-      expect((await loadDataKeys({ dataKeys: [fresh, old], redisUrl, dataDir })).ids).toEqual(['new', 'old']);
+      expect((await loadDataKeys({ dataKeys: [fresh, old], redisUrl, dataDir })).ids()).toEqual(['new', 'old']);
     }
     expect(() => statSync(dataDir)).toThrow('ENOENT');
   });
 
   it('are none with a Redis elsewhere and no DATA_KEY', async () => {
     const dataDir = emptyFolder();
-    expect((await loadDataKeys({ dataKeys: [], redisUrl: 'redis://127.0.0.1', dataDir })).ids).toEqual([]);
+    expect((await loadDataKeys({ dataKeys: [], redisUrl: 'redis://127.0.0.1', dataDir })).ids()).toEqual([]);
     expect(() => statSync(dataDir)).toThrow('ENOENT');
   });
 
   it('are made on the first start with the embedded Redis, for its owner alone, and kept', async () => {
     const dataDir = emptyFolder();
     const first = await embedded(dataDir);
-    expect(first.ids).toHaveLength(1);
+    expect(first.ids()).toHaveLength(1);
     expect(readdirSync(dataDir)).toEqual(['data-keys.json']);
     expect(statSync(join(dataDir, 'data-keys.json')).mode & 0o777).toBe(0o600);
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);

@@ -1,24 +1,42 @@
 /** The data keys of this process: those of DATA_KEY, or with the embedded Redis those of DATA_DIR/data-keys.json. */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDataKeys, type DataKey, type DataKeys, dataKeyText, newDataKey, parseDataKeys } from './data-key.js';
-import { makeKeyFile } from './key-file.js';
+import { makeKeyFile, replaceKeyFile } from './key-file.js';
+
+type Config = { dataKeys: readonly DataKey[]; redisUrl: string | undefined; dataDir: string };
 
 /** None where Redis is elsewhere and DATA_KEY is not set. Throws where the file cannot be used. */
-export async function loadDataKeys(config: {
-  dataKeys: readonly DataKey[];
-  redisUrl: string | undefined;
-  dataDir: string;
-}): Promise<DataKeys> {
-  if (config.dataKeys.length > 0 || config.redisUrl) return createDataKeys(config.dataKeys);
-  return createDataKeys(await readOrMake(join(config.dataDir, 'data-keys.json')));
+export async function loadDataKeys(config: Config): Promise<DataKeys> {
+  if (!areInFile(config)) return createDataKeys(config.dataKeys);
+  const path = fileIn(config);
+  return createDataKeys(await readOrMake(path), () => read(path));
+}
+
+export function areInFile({ dataKeys, redisUrl }: Config): boolean {
+  return dataKeys.length === 0 && !redisUrl;
+}
+
+/** Puts a new key before the one that is there; where a rotation was not finished, its new key is there already. */
+export async function addKeyInFile(config: Config): Promise<void> {
+  const keys = await readOrMake(fileIn(config));
+  if (keys.length === 1) await replaceKeyFile(fileIn(config), textOf([newDataKey(), ...keys]));
+}
+
+/** Drops all keys but the one that seals. */
+export async function dropOldKeysInFile(config: Config): Promise<void> {
+  await replaceKeyFile(fileIn(config), textOf(read(fileIn(config)).slice(0, 1)));
+}
+
+function fileIn({ dataDir }: Config): string {
+  return join(dataDir, 'data-keys.json');
 }
 
 async function readOrMake(path: string): Promise<DataKey[]> {
   try {
-    return await read(path);
+    return read(path);
   } catch (error) {
-    if ((error as { code?: string }).code !== 'ENOENT') throw error;
+    if ((error as { cause?: { code?: string } }).cause?.code !== 'ENOENT') throw error;
   }
   await makeKeyFile(path, textOf([newDataKey()]));
   return read(path);
@@ -29,10 +47,13 @@ function textOf(keys: readonly DataKey[]): string {
   return `${JSON.stringify(keys.map(dataKeyText), undefined, 2)}\n`;
 }
 
-async function read(path: string): Promise<DataKey[]> {
-  const text = await readFile(path, 'utf8').catch((cause: { code?: string }) => {
-    throw cause.code === 'ENOENT' ? cause : broken(`${path} cannot be read (${cause.code})`, cause);
-  });
+function read(path: string): DataKey[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw broken(`${path} cannot be read (${(cause as { code?: string }).code})`, cause);
+  }
   const problems: string[] = [];
   let keys: DataKey[] = [];
   try {

@@ -14,17 +14,24 @@ export type DataKey = { id: string; key: Buffer };
 
 export type DataKeys = ReturnType<typeof createDataKeys>;
 
-/** Without any key, texts are marked as plain and not encrypted; a gateway that gets a key later still reads them. */
-export function createDataKeys(keys: readonly DataKey[]) {
-  const [first] = keys;
-  const byId = new Map(keys.map(({ id, key }) => [id, key]));
+/**
+ * Without any key, texts are marked as plain and not encrypted; a gateway that gets a key later still reads them.
+ * `reread` answers the keys anew, for a process to learn of one that was made while it runs.
+ */
+export function createDataKeys(keys: readonly DataKey[], reread: () => readonly DataKey[] = () => keys) {
+  let current = keys;
+  const refresh = () => {
+    current = reread();
+  };
 
   return {
     /** The first one seals. */
-    ids: keys.map(({ id }) => id),
+    ids: () => current.map(({ id }) => id),
+    refresh,
 
     /** `v1.<key id>.<iv>.<ciphertext and tag>`. Opens again only with the same `context`, which is not in the answer. */
     seal(plain: string, context: string): string {
+      const [first] = current;
       if (!first) return PLAIN + plain;
       const iv = randomBytes(IV_BYTES);
       const cipher = createCipheriv(ALGORITHM, first.key, iv, { authTagLength: TAG_BYTES });
@@ -38,7 +45,9 @@ export function createDataKeys(keys: readonly DataKey[]) {
       if (sealed.startsWith(PLAIN)) return sealed.slice(PLAIN.length);
       const [, id, iv, body] = SEALED.exec(sealed) ?? [];
       if (id === undefined || iv === undefined || body === undefined) throw new Error('This is no sealed text.');
-      const key = byId.get(id);
+      const find = () => current.find((one) => one.id === id)?.key;
+      if (!find()) refresh();
+      const key = find();
       if (!key)
         throw new Error(`A text is sealed with the data key "${id}", which this process lacks: add it to DATA_KEY.`);
       const bytes = Buffer.from(body, 'base64url');

@@ -25,7 +25,7 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   }));
   gateway.logger.info({ host: config.host, port: server.port, roles, tenants }, 'listening');
 
-  if (gateway.dataKeys.ids.length === 0) {
+  if (gateway.dataKeys.ids().length === 0) {
     gateway.logger.warn(
       'job data in Redis is not encrypted: set DATA_KEY to what `universal-logout data-key new` prints, the same in every process',
     );
