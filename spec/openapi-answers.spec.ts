@@ -8,6 +8,7 @@ import { eventually } from './support/eventually.js';
 import { ADMIN_TOKEN, configOf, PUBLIC_URL, startGateway } from './support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from './support/okta.js';
 import { examples, mismatches, undocumented } from './support/openapi.js';
+import { createOutcomes } from './support/outcome.js';
 import { answer, startTargetApp, type TargetApp } from './support/target-app.js';
 
 const PATH = '/global-token-revocation';
@@ -319,6 +320,7 @@ describe('the other routes answer', () => {
 
   it('operators, whatever has become of a revocation', async () => {
     const records = createRevocationRecords(gateway.redis, { prefix: gateway.prefix, retentionMs: 60_000 });
+    const outcome = createOutcomes(gateway.redis, gateway.prefix);
     const revocation = {
       revocationId: 'rev_openapi',
       tenant: 'default',
@@ -333,12 +335,12 @@ describe('the other routes answer', () => {
     const apps = ['done', 'later', 'refused', 'waiting'];
     await records.open({ ...revocation, accounts: apps.map((one) => ({ app: one, account })) });
     const at = Date.now();
-    await records.update(revocation, 'done', { state: 'revoked', attempts: 1, at, what: ['sessions'], partial: 'x' });
+    await outcome(revocation, 'done', { state: 'revoked', attempts: 1, at, what: ['sessions'], partial: 'x' });
     const retrying = { state: 'retrying', attempts: 1, at, reason: 'timeout', nextAttemptAt: at + 1 } as const;
-    await records.update(revocation, 'later', retrying);
-    await records.update(revocation, 'refused', { state: 'failed', attempts: 1, at, reason: 'auth' });
+    await outcome(revocation, 'later', retrying);
+    await outcome(revocation, 'refused', { state: 'failed', attempts: 1, at, reason: 'auth' });
     expectDocumented('readRevocation', 200, await asAdmin(path));
-    for (const one of ['later', 'waiting']) await records.update(revocation, one, { state: 'none', attempts: 1, at });
+    for (const one of ['later', 'waiting']) await outcome(revocation, one, { state: 'none', attempts: 1, at });
     const failed = await asAdmin(path);
     expect(failed.body.status).toBe('failed');
     expectDocumented('readRevocation', 200, failed);

@@ -8,8 +8,14 @@ export type AuditEvent =
   | 'revocation.completed'
   | 'revocation.failed'
   | 'account.revoked'
+  | 'account.pending'
   | 'attempt.failed'
-  | 'job.failed';
+  | 'job.failed'
+  | 'job.retried'
+  | 'app.paused'
+  | 'app.resumed'
+  | 'breaker.opened'
+  | 'breaker.closed';
 
 export type AuditEntry = {
   event: AuditEvent;
@@ -27,16 +33,20 @@ export type AuditEntry = {
 
 export type Audit = ReturnType<typeof createAudit>;
 
-/** Appends to one Redis stream; entries older than `retentionMs` go. */
-export function createAudit(redis: Redis, options: { prefix: string; retentionMs: number; now: () => number }) {
-  const key = `${options.prefix}:audit`;
+/** One stream for each tenant, in the slot of the tenant's other keys: a script that writes an outcome adds its entry too. */
+export function auditKey(prefix: string, tenant: string): string {
+  return `${prefix}:{${tenant}}:audit`;
+}
+
+/** Names and values in turn, as XADD takes them. */
+export function auditFields(entry: Partial<AuditEntry>): string[] {
+  return Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]));
+}
+
+export function createAudit(redis: Redis, { prefix }: { prefix: string }) {
   return {
     async record(entry: AuditEntry): Promise<void> {
-      const fields = Object.entries(entry).flatMap(([name, value]) =>
-        value === undefined ? [] : [name, String(value)],
-      );
-      const oldest = Math.max(0, options.now() - options.retentionMs);
-      await redis.xadd(key, 'MINID', '~', oldest, '*', ...fields);
+      await redis.xadd(auditKey(prefix, entry.tenant), '*', ...auditFields(entry));
     },
   };
 }

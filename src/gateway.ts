@@ -11,9 +11,11 @@ import { loadDataKeys } from './data-key-file.js';
 import { createDirectory } from './directory/directory.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
 import { startAlerts } from './fanout/alert.js';
+import { createAttempts } from './fanout/attempt.js';
+import type { App } from './fanout/call-app.js';
 import { createEnqueue } from './fanout/enqueue.js';
 import { createRevocationRecords } from './fanout/record.js';
-import { type App, startWorkers } from './fanout/worker.js';
+import { startWorkers } from './fanout/worker.js';
 import { createHealthRouter } from './health.js';
 import { createLogger } from './logger.js';
 import { createMetrics } from './metrics.js';
@@ -37,6 +39,7 @@ const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const DRAIN_MS = 8_000;
+const KEEP_FAILED_MS = 30 * 86_400_000;
 
 export type Role = 'api' | 'worker';
 
@@ -68,13 +71,13 @@ export async function openGateway(
   const metrics = createMetrics();
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
-  const enqueue = createEnqueue(redis, prefix);
+  const enqueue = createEnqueue(redis, prefix, dataKeys);
 
   const app = buildApp();
   const workers = roles.includes('worker') ? openWorkers() : undefined;
 
   function buildApp(): Express {
-    const audit = createAudit(redis, { prefix, retentionMs: settings.retention.audit, now });
+    const audit = createAudit(redis, { prefix });
     const limits = createLimits(redis, { prefix, ...settings.limits });
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
@@ -122,7 +125,11 @@ export async function openGateway(
       alerts,
       apps: appsToCall(config),
       records: createRevocationRecords(connection, keep),
-      audit: createAudit(connection, { prefix, retentionMs: settings.retention.audit, now }),
+      attempts: createAttempts(connection, keep),
+      audit: createAudit(connection, { prefix }),
+      dataKeys,
+      closed: async () => {},
+      keepFailedSeconds: Math.max(KEEP_FAILED_MS, settings.retention.revocations) / 1_000,
       metrics,
       logger,
       now,

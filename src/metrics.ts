@@ -26,6 +26,13 @@ export function createMetrics() {
       labelNames: ['tenant', 'app', 'result'],
       registers,
     }),
+    firstAttemptSeconds: new Histogram({
+      name: 'universal_logout_first_attempt_seconds',
+      help: 'Time from acceptance to the first call of one app.',
+      labelNames: ['tenant', 'app'],
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600],
+      registers,
+    }),
     doneSeconds: new Histogram({
       name: 'universal_logout_done_seconds',
       help: 'Time from acceptance to the outcome of one app.',

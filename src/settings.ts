@@ -70,6 +70,18 @@ const delivery = z.strictObject({
   ratePerSecond: z.int().min(1).max(10_000).optional(),
   timeoutMs: z.int().min(100).max(120_000).default(10_000),
   retryFor: duration.prefault('72h'),
+  pendingFor: duration
+    .prefault('1h')
+    .describe('How long an app that has begun, and is to be asked again, may take before it is called anew.'),
+  breaker: z
+    .strictObject({
+      failureRatio: z.number().gt(0).max(1).default(0.7),
+      minimumCalls: z.int().min(1).max(10_000).default(10),
+      window: duration.prefault('5m'),
+      openFor: duration.prefault('30s'),
+    })
+    .prefault({})
+    .describe('When the app is no longer called: this share of at least so many calls failed within the window.'),
   priority: z.int().min(0).max(100).default(0),
 });
 

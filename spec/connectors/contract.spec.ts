@@ -26,7 +26,7 @@ const expectations: Record<string, Expectation> = {
   'oidc-backchannel-logout': {
     options: (url) => ({ url, clientId: 'intranet' }),
     // The relying party may not have fetched our key yet (Back-Channel Logout 1.0 §2.8).
-    exceptions: { 400: { reason: 'refused', retryable: true } },
+    exceptions: { 400: { reason: 'server', retryable: true } },
   },
   'global-token-revocation': {
     options: (url) => ({ url, client: 'gateway' }),
@@ -50,7 +50,7 @@ afterAll(() => Promise.all([app.close(), calls.close()]));
 
 function expected(status: number): Failure | 'success' {
   if (status < 300) return 'success';
-  if ([401, 403].includes(status)) return { reason: 'auth', retryable: false };
+  if ([401, 403].includes(status)) return { reason: 'auth', retryable: true };
   if ([404, 410].includes(status)) return { reason: 'not_found', retryable: false };
   if ([408, 425].includes(status)) return { reason: 'timeout', retryable: true };
   if (status === 429) return { reason: 'rate_limited', retryable: true };
@@ -67,7 +67,7 @@ describe.each(registry.map((connector) => [connector.name, connector] as const))
   (name, connector) => {
     const { options: optionsFor, exceptions } = expectations[name] as Expectation;
     const revoke = (over: Partial<Call> = {}, url = app.url): Promise<Outcome> =>
-      connector.revoke(ACCOUNT, connector.options.parse(optionsFor(url)), calls.call(over));
+      connector.revoke(ACCOUNT, connector.options.parse(optionsFor(url)), calls.call(over)) as Promise<Outcome>;
 
     async function failure(over: Partial<Call> = {}, url = app.url): Promise<ConnectorError> {
       const thrown = await revoke(over, url).then(

@@ -25,7 +25,7 @@ afterAll(() => operators.close());
 const verified = ({ headers, body }: TargetApp['calls'][number]) => new Webhook(SECRET).verify(body, headers as never);
 
 it('says which app of which tenant was not reached, why, and after how many attempts', async () => {
-  const [okta, app] = await Promise.all([startOkta(), startTargetApp(answer(401))]);
+  const [okta, app] = await Promise.all([startOkta(), startTargetApp(answer(400))]);
   const gateway = await startGateway({
     tenants: [
       {
@@ -55,7 +55,7 @@ it('says which app of which tenant was not reached, why, and after how many atte
   expect(verified(call as TargetApp['calls'][number])).toEqual({
     type: 'job.failed',
     timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-    data: { tenant: 'default', app: 'intranet', revocationId, reason: 'auth', attempts: 1 },
+    data: { tenant: 'default', app: 'intranet', revocationId, reason: 'refused', attempts: 1 },
   });
   expect(call?.body).not.toContain('@');
   await gateway.close();

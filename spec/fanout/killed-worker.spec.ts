@@ -1,5 +1,6 @@
 /** A worker process killed in the middle of its calls: another one takes them up, as the same calls. */
 import { randomUUID } from 'node:crypto';
+import { createDataKeys } from '../../src/data-key.js';
 import { createEnqueue } from '../../src/fanout/enqueue.js';
 import { createRevocationRecords } from '../../src/fanout/record.js';
 import { createFolder, type RunningCommand, startCommand } from '../support/command.js';
@@ -48,7 +49,7 @@ it('is replaced within ten seconds: each app is called again, with the same webh
     res.writeHead(204).end();
   });
   const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
-  const enqueue = createEnqueue(database.redis, 'ul');
+  const enqueue = createEnqueue(database.redis, 'ul', createDataKeys([]));
   await enqueue.add({
     revocationId,
     tenant: 'default',

@@ -128,7 +128,7 @@ it('whatever is asked, and however the apps fail', async () => {
   await delay(200);
 
   const metrics = await (await fetch(`${url}/metrics`)).text();
-  const audit = JSON.stringify(await database.redis.xrange('ul:audit', '-', '+'));
+  const audit = JSON.stringify(await database.redis.xrange('ul:{default}:audit', '-', '+'));
   expect(metrics).toContain('universal_logout_attempts_total{tenant="default",app="good",result="revoked"} 2');
   expect(audit).toContain('account.revoked');
   expect(audit).toContain('revocation.refused');

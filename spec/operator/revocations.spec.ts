@@ -4,12 +4,14 @@ import request from 'supertest';
 import type { Revocation } from '../../src/fanout/job.js';
 import { type AppRecord, createRevocationRecords, type RevocationRecords } from '../../src/fanout/record.js';
 import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
+import { createOutcomes } from '../support/outcome.js';
 
 const START = Date.parse('2026-06-01T12:00:00.000Z');
 const settings = { tenants: [{ id: 'default' }, { id: 'acme' }] };
 
 let gateway: Awaited<ReturnType<typeof startGateway>>;
 let records: RevocationRecords;
+let outcome: ReturnType<typeof createOutcomes>;
 const ids: string[] = [];
 
 const get = (path: string, authorization = `Bearer ${ADMIN_TOKEN}`) =>
@@ -39,6 +41,7 @@ async function open(over: Partial<Revocation> = {}): Promise<Revocation> {
 
 beforeAll(async () => {
   gateway = await startGateway(settings, { roles: ['api'] });
+  outcome = createOutcomes(gateway.redis, gateway.prefix);
   records = createRevocationRecords(gateway.redis, { prefix: gateway.prefix, retentionMs: 400 * 86_400_000 });
 });
 afterAll(() => gateway.close());
@@ -86,7 +89,7 @@ describe('the list', () => {
       acceptedAt: START + 120_000,
       accounts: [{ app: 'intranet', account: 'ada@example.com' }],
     });
-    await records.update(failed, 'intranet', { state: 'failed', attempts: 1, at: START + 121_000, reason: 'auth' });
+    await outcome(failed, 'intranet', { state: 'failed', attempts: 1, at: START + 121_000, reason: 'auth' });
     await open({ tenant: 'acme' });
     ids.push(pending.revocationId, failed.revocationId);
   });
@@ -152,9 +155,9 @@ describe('one revocation', () => {
     });
     const path = `/api/revocations/${revocation.revocationId}`;
     const sessions: AppRecord = { state: 'revoked', attempts: 1, at: START + 40, what: ['sessions'] };
-    await records.update(revocation, 'intranet', { ...sessions, partial: 'tokens live on' });
+    await outcome(revocation, 'intranet', { ...sessions, partial: 'tokens live on' });
     const retrying = { state: 'retrying', attempts: 2, reason: 'server' } as const;
-    await records.update(revocation, 'wiki', { ...retrying, at: START + 50, nextAttemptAt: START + 5_050 });
+    await outcome(revocation, 'wiki', { ...retrying, at: START + 50, nextAttemptAt: START + 5_050 });
     const pending = await get(path);
     expect(pending.status).toBe(200);
     expect(pending.body).toEqual({
@@ -188,7 +191,7 @@ describe('one revocation', () => {
     });
     expect(pending.text).not.toContain('@');
 
-    for (const app of ['wiki', 'crm']) await records.update(revocation, app, { ...sessions, at: START + 2_000 });
+    for (const app of ['wiki', 'crm']) await outcome(revocation, app, { ...sessions, at: START + 2_000 });
     expect((await get(path)).body).toMatchObject({
       status: 'completed',
       completedAt: '2026-06-01T12:00:02.000Z',

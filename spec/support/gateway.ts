@@ -90,7 +90,8 @@ export async function startGateway(
     },
     /** The audit trail, the oldest entry first. */
     async audit(): Promise<Record<string, string>[]> {
-      const entries = await redis.xrange(`${prefix}:audit`, '-', '+');
+      const keys = await redis.keys(`${prefix}:{*}:audit`);
+      const entries = (await Promise.all(keys.map((key) => redis.xrange(key, '-', '+')))).flat();
       return entries.map(([, fields]) =>
         Object.fromEntries(fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? '']] : []))),
       );

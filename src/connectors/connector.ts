@@ -35,6 +35,12 @@ export type Outcome = {
   partial?: string;
 };
 
+/**
+ * The app has begun, and is to be asked again: what `poll` is then given, and when. `poll` is kept encrypted;
+ * it is JSON, and short.
+ */
+export type Pending = { pending: { poll: unknown; afterMs: number } };
+
 /** Whether the options would work, found out without changing anything at the app. */
 export type Check = { ok: true; detail: string } | { ok: false; problem: string };
 
@@ -46,12 +52,28 @@ export type Connector<Options> = {
   options: ZodType<Options>;
   /** What it revokes, what it cannot, and the page that says so. */
   docs: string;
-  revoke(account: Account, options: Options, call: Call): Promise<Outcome>;
+  revoke(account: Account, options: Options, call: Call): Promise<Outcome | Pending>;
+  /** Where the app's logout is itself a job: asks what has become of it. */
+  poll?(poll: unknown, options: Options, call: Call): Promise<Outcome | Pending>;
   check(options: Options, call: Pick<Call, 'send' | 'signal'>): Promise<Check>;
 };
 
 /** Why an attempt failed: a closed set, used as a metric label. */
 export type Reason = 'auth' | 'rate_limited' | 'refused' | 'not_found' | 'server' | 'network' | 'timeout';
+
+/**
+ * Which failures the same call may get over, later: decided here alone. Refused credentials are mended by an
+ * operator, and the calls that wait for that are still owed; what the app says of one account is its last word.
+ */
+const WORTH_RETRYING: Record<Reason, boolean> = {
+  auth: true,
+  rate_limited: true,
+  refused: false,
+  not_found: false,
+  server: true,
+  network: true,
+  timeout: true,
+};
 
 /** The app failed. `message` names the connector and the operation; never a credential, a JWT or an account. */
 export class ConnectorError extends Error {
@@ -59,15 +81,11 @@ export class ConnectorError extends Error {
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
 
-  constructor(
-    reason: Reason,
-    message: string,
-    more: { retryable: boolean; retryAfterMs?: number | undefined; cause?: unknown },
-  ) {
+  constructor(reason: Reason, message: string, more: { retryAfterMs?: number | undefined; cause?: unknown } = {}) {
     super(message, { cause: more.cause });
     this.name = 'ConnectorError';
     this.reason = reason;
-    this.retryable = more.retryable;
+    this.retryable = WORTH_RETRYING[reason];
     this.retryAfterMs = more.retryAfterMs;
   }
 }

@@ -32,9 +32,6 @@ Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revoca
       throw new ConnectorError(
         'refused',
         'global-token-revocation: cannot ask to leave sessions alone, as refresh-only does',
-        {
-          retryable: false,
-        },
       );
     }
     const iat = Math.floor(call.now().getTime() / 1000);
@@ -62,7 +59,7 @@ Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revoca
         },
         call,
         // 404 is the draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
-        { 410: { reason: 'refused', retryable: false } },
+        { 410: 'refused' },
       );
     } catch (error) {
       if ((error as { reason?: string }).reason === 'not_found') return { state: 'none', what: [] };

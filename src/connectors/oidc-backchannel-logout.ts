@@ -28,13 +28,7 @@ Source: https://openid.net/specs/openid-connect-backchannel-1_0.html`,
 
   async revoke(account, { url, clientId, issuer }, call) {
     if (call.mode === 'refresh-only') {
-      throw new ConnectorError(
-        'refused',
-        'oidc-backchannel-logout: cannot leave sessions alone, as refresh-only asks',
-        {
-          retryable: false,
-        },
-      );
+      throw new ConnectorError('refused', 'oidc-backchannel-logout: cannot leave sessions alone, as refresh-only asks');
     }
     const iat = Math.floor(call.now().getTime() / 1000);
     const logoutToken = await call.signingKeys.sign('logout+jwt', {
@@ -56,7 +50,7 @@ Source: https://openid.net/specs/openid-connect-backchannel-1_0.html`,
       },
       call,
       // A relying party that has not yet fetched our key answers 400 (§2.8), and fetches it some seconds later.
-      { 400: { reason: 'refused', retryable: true } },
+      { 400: 'server' },
     );
     return { state: 'revoked', what: ['sessions'], partial: 'refresh tokens with offline_access live on' };
   },

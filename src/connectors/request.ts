@@ -11,7 +11,7 @@ export async function request(
   url: string,
   message: OutboundRequest,
   call: Pick<Call, 'send' | 'signal'> & { now?: () => Date },
-  exceptions: Readonly<Record<number, Meaning>> = {},
+  exceptions: Readonly<Record<number, Reason>> = {},
 ): Promise<OutboundResponse> {
   let response: OutboundResponse;
   try {
@@ -20,26 +20,23 @@ export async function request(
     throw fromOutbound(operation, error);
   }
   if (response.status >= 200 && response.status < 300) return response;
-  const { reason, retryable } = exceptions[response.status] ?? classify(response.status);
+  const reason = exceptions[response.status] ?? classify(response.status);
   throw new ConnectorError(reason, `${operation} answered ${response.status}`, {
-    retryable,
     retryAfterMs: retryAfterMs(response.headers['retry-after'], call.now?.() ?? new Date()),
   });
 }
 
-export type Meaning = { reason: Reason; retryable: boolean };
-
 /**
- * What a status that is not 2xx means, and whether the same call may succeed later. 425, 429 and 408 say so
- * themselves (RFC 8470 §5.2, RFC 6585 §4, RFC 9110 §15.5.9); a redirect is never followed, so it is a wrong URL.
+ * What a status that is not 2xx means. 425, 429 and 408 say so themselves (RFC 8470 §5.2, RFC 6585 §4,
+ * RFC 9110 §15.5.9); a redirect is never followed, so it is a wrong URL.
  */
-export function classify(status: number): Meaning {
-  if (status === 401 || status === 403) return { reason: 'auth', retryable: false };
-  if (status === 404 || status === 410) return { reason: 'not_found', retryable: false };
-  if (status === 429) return { reason: 'rate_limited', retryable: true };
-  if (status === 408 || status === 425) return { reason: 'timeout', retryable: true };
-  if (status >= 500 && status !== 501 && status !== 505) return { reason: 'server', retryable: true };
-  return { reason: 'refused', retryable: false };
+export function classify(status: number): Reason {
+  if (status === 401 || status === 403) return 'auth';
+  if (status === 404 || status === 410) return 'not_found';
+  if (status === 429) return 'rate_limited';
+  if (status === 408 || status === 425) return 'timeout';
+  if (status >= 500 && status !== 501 && status !== 505) return 'server';
+  return 'refused';
 }
 
 /** `Retry-After` as milliseconds from now: seconds, with decimals as some vendors send them, or an HTTP date. */
@@ -55,10 +52,10 @@ function fromOutbound(operation: string, error: unknown): unknown {
   const message = `${operation}: ${error.message}`;
   switch (error.reason) {
     case 'refused_address':
-      return new ConnectorError('refused', message, { retryable: false, cause: error });
+      return new ConnectorError('refused', message, { cause: error });
     case 'too_large':
-      return new ConnectorError('server', message, { retryable: true, cause: error });
+      return new ConnectorError('server', message, { cause: error });
     default:
-      return new ConnectorError(error.reason, message, { retryable: true, cause: error });
+      return new ConnectorError(error.reason, message, { cause: error });
   }
 }

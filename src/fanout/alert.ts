@@ -1,25 +1,28 @@
 /** Tells the operators' own webhook (`alerts.webhook`) that an app was not reached, as durably as an app is told. */
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { type Call, ConnectorError, type Reason } from '../connectors/connector.js';
+import { type Call, ConnectorError } from '../connectors/connector.js';
 import { request } from '../connectors/request.js';
 import { signedHeaders } from '../outbound/signed-headers.js';
 import { jobOptions } from './job.js';
+import type { FailureReason } from './record.js';
 import { retryDelayMs } from './retry.js';
 import { RetryLater, workerOptions } from './worker-options.js';
 
-const QUEUE = 'alerts';
+const QUEUE = '{alerts}';
 const TIMEOUT_MS = 10_000;
 const RETRY_FOR_MS = 24 * 3_600_000;
 
 /** No account and no address: what is wrong, and where to look. */
 export type Alert = {
-  type: 'job.failed';
+  type: 'job.failed' | 'breaker.opened' | 'breaker.closed' | 'revocation.overdue';
   tenant: string;
-  app: string;
-  revocationId: string;
-  reason: Reason;
-  attempts: number;
+  app?: string;
+  revocationId?: string;
+  reason?: FailureReason;
+  attempts?: number;
+  /** Apps that a revocation still waits for. */
+  waitingFor?: string[];
   /** Milliseconds since the epoch. */
   at: number;
 };
@@ -62,7 +65,9 @@ export function startAlerts(dependencies: {
   return {
     /** The same failure raised twice is one alert. */
     async raise(alert: Alert): Promise<void> {
-      const jobId = `${alert.revocationId}_${alert.tenant}_${alert.app}_${alert.attempts}`;
+      const { type, tenant, app, revocationId, attempts, at } = alert;
+      const once = revocationId === undefined ? at : `${revocationId}_${attempts ?? ''}`;
+      const jobId = `${type}_${tenant}_${app ?? ''}_${once}`;
       await queue.add(QUEUE, alert, { ...jobOptions, removeOnFail: { age: RETRY_FOR_MS / 1000 }, jobId });
     },
     async close(): Promise<void> {

@@ -1,23 +1,39 @@
 /** The one durable write between a good request and its 204. */
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { INTAKE_QUEUE, jobOptions, type Revocation } from './job.js';
+import type { DataKeys } from '../data-key.js';
+import { INTAKE_QUEUE, type IntakeJob, jobOptions, priorityOf, type Revocation } from './job.js';
 
 export type Enqueue = ReturnType<typeof createEnqueue>;
 
-export function createEnqueue(connection: Redis, prefix: string) {
-  const intake = new Queue<Revocation>(INTAKE_QUEUE, { connection, prefix, skipVersionCheck: true });
+export function createEnqueue(connection: Redis, prefix: string, dataKeys: DataKeys) {
+  const intake = new Queue<IntakeJob>(INTAKE_QUEUE, { connection, prefix, skipVersionCheck: true });
   intake.on('error', () => {
     // The connection reports its own errors; a failed add is thrown to whoever asked.
   });
+
+  /** The id of the job is the revocation's, so that the same one twice is one job. */
+  function jobOf(revocation: Revocation) {
+    const { revocationId, tenant } = revocation;
+    const accounts = dataKeys.seal(JSON.stringify(revocation.accounts), tenant);
+    const opts = { ...jobOptions, priority: priorityOf(revocation), jobId: revocationId };
+    return { name: 'revocation', data: { ...revocation, accounts }, opts };
+  }
+
   return {
-    /** The id of the job is the revocation's, so that the same one twice is one job. */
     async add(revocation: Revocation): Promise<void> {
-      await intake.add('revocation', revocation, { ...jobOptions, jobId: revocation.revocationId });
+      const { name, data, opts } = jobOf(revocation);
+      await intake.add(name, data, opts);
+    },
+    /** In one pipeline, which is no transaction: after a failure any of them may be there, and all may be added again. */
+    async addMany(revocations: readonly Revocation[]): Promise<void> {
+      await intake.addBulk(revocations.map(jobOf));
     },
     async isWaiting(revocationId: string): Promise<boolean> {
       return (await intake.getJob(revocationId)) !== undefined;
     },
+    /** How many are accepted and not yet spread over their apps. */
+    waiting: () => intake.getJobCountByTypes('wait', 'prioritized', 'active', 'delayed'),
     close: () => intake.close(),
   };
 }

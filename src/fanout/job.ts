@@ -1,4 +1,5 @@
 /** The jobs in Redis: one that holds an accepted revocation, then one for each app. */
+import { createHash } from 'node:crypto';
 import type { JobsOptions } from 'bullmq';
 import type { Account, Mode } from '../connectors/connector.js';
 
@@ -14,17 +15,39 @@ export type Revocation = {
   via: string[];
   /** Milliseconds since the epoch. */
   acceptedAt: number;
+  /** One of many, which a single person's logout overtakes. */
+  bulk?: true;
   accounts: { app: string; account: Account }[];
 };
 
-/** One app's part of a revocation. */
-export type AppJob = Omit<Revocation, 'accounts'> & { account: Account };
+/** A revocation in the intake queue: `accounts` are JSON, sealed by the data key in the tenant's context. */
+export type IntakeJob = Omit<Revocation, 'accounts'> & { accounts: string };
 
-export const INTAKE_QUEUE = 'intake';
+/** One account in one app, to be revoked for the revocation that the job's id names, and for those that joined it. */
+export type AppJob = Pick<Revocation, 'user' | 'mode' | 'via' | 'acceptedAt' | 'bulk'> & {
+  /** Sealed, in the tenant's context. */
+  account: string;
+  /** What the app is asked by, where it has begun: JSON, sealed. */
+  poll?: string;
+  /** When the app began, milliseconds since the epoch. */
+  pendingSince?: number;
+  /** When somebody asked for another try, milliseconds since the epoch: `retryFor` counts from here. */
+  retriedAt?: number;
+};
+
+// The braces keep all keys of a queue in one slot of Redis Cluster.
+export const INTAKE_QUEUE = '{intake}';
 
 /** BullMQ allows no colon in a name; ids of tenants and apps have no dot. */
 export function appQueue(tenant: string, app: string): string {
-  return `app.${tenant}.${app}`;
+  return `{app.${tenant}.${app}}`;
+}
+
+const BULK_PRIORITY = 1_000;
+
+/** In BullMQ a smaller number comes first, and none before all. */
+export function priorityOf({ bulk }: Pick<Revocation, 'bulk'>, priority = 0): number {
+  return bulk ? BULK_PRIORITY : priority;
 }
 
 /** Done jobs go at once: what became of a revocation is in its record. `fanout/retry` alone decides when one has failed. */
@@ -33,3 +56,9 @@ export const jobOptions = {
   attempts: 1_000_000,
   backoff: { type: 'custom' },
 } satisfies JobsOptions;
+
+/** Two jobs with the same digest ask an app for the very same thing. */
+export function digestOf({ user, mode, via, bulk }: Pick<AppJob, 'user' | 'mode' | 'via' | 'bulk'>, account: Account) {
+  const parts = JSON.stringify([user, account, mode, via, bulk ?? false]);
+  return createHash('sha256').update(parts).digest('hex').slice(0, 16);
+}

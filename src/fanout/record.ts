@@ -1,20 +1,35 @@
 /** What became of each revocation: per app its state, attempts and times, kept for `retention.revocations`. */
 import type { Redis } from 'ioredis';
+import { auditFields, auditKey } from '../audit.js';
 import type { Outcome, Reason } from '../connectors/connector.js';
-import type { Revocation } from './job.js';
+import { digestOf, type Revocation } from './job.js';
+import { tenantKeys } from './keys.js';
 
-export type AppState = 'waiting' | 'retrying' | 'failed' | Outcome['state'];
+/** `pending`: the app has begun, and is asked again. A failed one may still become done when somebody retries it. */
+export type AppState = 'waiting' | 'retrying' | 'pending' | 'failed' | Outcome['state'];
+
+/** `internal` is for us to mend, `app_removed` for whoever wrote the settings; the others are the app's. */
+export type FailureReason = Reason | 'internal' | 'app_removed';
 
 export type AppRecord = {
   state: AppState;
+  /** Calls that were begun. */
   attempts: number;
   /** Milliseconds since the epoch, as all times here. */
   at?: number;
   nextAttemptAt?: number;
-  reason?: Reason;
+  reason?: FailureReason;
   what?: Outcome['what'];
   partial?: string;
+  /** How long the last call took. */
+  tookMs?: number;
+  /** Calls that did not succeed, the oldest first; of very many, the last ones. */
+  failures?: AttemptFailure[];
+  /** The revocation whose job serves this one too. */
+  servedBy?: string;
 };
+
+export type AttemptFailure = { at: number; tookMs: number; reason: FailureReason; nextAttemptAt?: number };
 
 export type RevocationStatus = 'pending' | 'completed' | 'failed';
 
@@ -24,42 +39,48 @@ export type RevocationRecord = Omit<Revocation, 'accounts'> & {
   apps: Record<string, AppRecord>;
 };
 
-// Fields: revocation, total, done, failed, completedAt; state:<app>, app:<app>.
+// Fields of a record: revocation, total, done, failed, completedAt; state:<app>, app:<app>, log:<app>, batch:<app>.
+// Fields of an account: waiting (the job that can be joined), running and until, also:<job> (who joined it).
 const OPEN = `
+local id = string.match(KEYS[1], '[^:]+$')
+local apps = (#KEYS - 4)
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'revocation', ARGV[1], 'total', #ARGV - 3, 'done', 0, 'failed', 0)
-  if #ARGV == 3 then redis.call('HSET', KEYS[1], 'completedAt', ARGV[2]) end
-  for i = 4, #ARGV do redis.call('HSET', KEYS[1], 'state:' .. ARGV[i], 'waiting') end
+  redis.call('HSET', KEYS[1], 'revocation', ARGV[1], 'total', apps, 'done', 0, 'failed', 0)
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  redis.call('ZADD', KEYS[2], ARGV[2], string.match(KEYS[1], '[^:]+$'))
+  redis.call('ZADD', KEYS[2], ARGV[2], id)
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2] - ARGV[3])
+  local fields = cjson.decode(ARGV[4])
+  redis.call('XADD', KEYS[4], '*', 'event', 'revocation.accepted', unpack(fields))
+  if apps == 0 then
+    redis.call('HSET', KEYS[1], 'completedAt', ARGV[2])
+    redis.call('XADD', KEYS[4], '*', 'event', 'revocation.completed', unpack(fields))
+  else
+    redis.call('ZADD', KEYS[3], ARGV[2], id)
+  end
 end
-local open = {}
-for i = 4, #ARGV do
-  local state = redis.call('HGET', KEYS[1], 'state:' .. ARGV[i])
-  if state == 'waiting' or state == 'retrying' then open[#open + 1] = ARGV[i] end
+local jobs = {}
+for i = 1, apps do
+  local app, account = ARGV[4 + i], KEYS[4 + i]
+  local state = redis.call('HGET', KEYS[1], 'state:' .. app)
+  if not state then
+    redis.call('HSET', KEYS[1], 'state:' .. app, 'waiting')
+    local waiting = redis.call('HGET', account, 'waiting')
+    if waiting then
+      local also = redis.call('HGET', account, 'also:' .. waiting)
+      redis.call('HSET', account, 'also:' .. waiting, also and also .. ' ' .. id or id)
+      redis.call('HSET', KEYS[1], 'batch:' .. app, waiting)
+    else
+      redis.call('HSET', account, 'waiting', id)
+      redis.call('PEXPIRE', account, ARGV[3])
+    end
+    jobs[i] = waiting or id
+  elseif state == 'waiting' or state == 'retrying' or state == 'pending' then
+    jobs[i] = redis.call('HGET', KEYS[1], 'batch:' .. app) or id
+  else
+    jobs[i] = ''
+  end
 end
-return open`;
-
-// An app that is done stays done; a failed one may still become done when somebody retries it.
-const UPDATE = `
-local app, state, details, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local before = redis.call('HGET', KEYS[1], 'state:' .. app)
-if not before or before == 'revoked' or before == 'accepted' or before == 'none' then return '' end
-redis.call('HSET', KEYS[1], 'state:' .. app, state, 'app:' .. app, details)
-if before == 'failed' then redis.call('HINCRBY', KEYS[1], 'failed', -1) end
-if state == 'waiting' or state == 'retrying' then
-  redis.call('HDEL', KEYS[1], 'completedAt')
-  return ''
-end
-redis.call('HINCRBY', KEYS[1], state == 'failed' and 'failed' or 'done', 1)
-local counts = redis.call('HMGET', KEYS[1], 'total', 'done', 'failed')
-if counts[2] + counts[3] < tonumber(counts[1]) then return '' end
-local status = tonumber(counts[3]) > 0 and 'failed' or 'completed'
--- It had failed before: nothing new.
-if status == 'failed' and redis.call('HEXISTS', KEYS[1], 'completedAt') == 1 then return '' end
-redis.call('HSET', KEYS[1], 'completedAt', now)
-return status`;
+return jobs`;
 
 // By rank, not by time: many revocations may have come in the same millisecond.
 const LIST = `
@@ -74,68 +95,59 @@ return redis.call('ZREVRANGE', KEYS[1], start, start + ARGV[2] - 1)`;
 export type RevocationRecords = ReturnType<typeof createRevocationRecords>;
 
 export function createRevocationRecords(redis: Redis, options: { prefix: string; retentionMs: number }) {
-  redis.defineCommand('recordOpen', { numberOfKeys: 2, lua: OPEN });
-  redis.defineCommand('recordUpdate', { numberOfKeys: 1, lua: UPDATE });
+  redis.defineCommand('recordOpen', { lua: OPEN });
   redis.defineCommand('recordList', { numberOfKeys: 1, lua: LIST });
   const commands = redis as unknown as Record<
-    'recordOpen' | 'recordUpdate' | 'recordList',
-    (...args: string[]) => Promise<unknown>
+    'recordOpen' | 'recordList',
+    (...args: (string | number)[]) => Promise<unknown>
   >;
-  const key = (tenant: string, revocationId: string) => `${options.prefix}:{${tenant}}:revocation:${revocationId}`;
-  const index = (tenant: string) => `${options.prefix}:{${tenant}}:revocations`;
+  const keys = (tenant: string) => tenantKeys(options.prefix, tenant);
 
   return {
-    /** Opens the record, once; answers the apps that are still owed a call. */
-    async open({ accounts, ...revocation }: Revocation): Promise<string[]> {
-      const { tenant, revocationId, acceptedAt } = revocation;
-      return (await commands.recordOpen(
-        key(tenant, revocationId),
-        index(tenant),
+    /**
+     * Opens the record, once. Answers, for each account in order, the id of the job that is to serve it: its own, or
+     * that of a revocation which already waits for the same account; undefined where the app is owed no call.
+     */
+    async open({ accounts, ...revocation }: Revocation): Promise<(string | undefined)[]> {
+      const { tenant, trust, user, revocationId, acceptedAt } = revocation;
+      const { record, index, open, account: accountKey } = keys(tenant);
+      const jobs = (await commands.recordOpen(
+        4 + accounts.length,
+        record(revocationId),
+        index,
+        open,
+        auditKey(options.prefix, tenant),
+        ...accounts.map(({ app, account }) => accountKey(app, digestOf(revocation, account))),
         JSON.stringify(revocation),
         String(acceptedAt),
         String(options.retentionMs),
+        JSON.stringify(fieldsWithoutEvent({ tenant, trust, user, revocationId })),
         ...accounts.map(({ app }) => app),
       )) as string[];
-    },
-
-    /** Notes what became of one app. Answers the revocation's status where this was the last app, else ''. */
-    async update(
-      { tenant, revocationId }: { tenant: string; revocationId: string },
-      app: string,
-      record: AppRecord,
-    ): Promise<'' | 'completed' | 'failed'> {
-      const { state, ...details } = record;
-      const answer = await commands.recordUpdate(
-        key(tenant, revocationId),
-        app,
-        state,
-        JSON.stringify(details),
-        String(record.at ?? 0),
-      );
-      return answer as '' | 'completed' | 'failed';
-    },
-
-    /** Whether the app has nothing left to do for this revocation. */
-    async isDone({ tenant, revocationId }: { tenant: string; revocationId: string }, app: string): Promise<boolean> {
-      const state = await redis.hget(key(tenant, revocationId), `state:${app}`);
-      return state === 'revoked' || state === 'accepted' || state === 'none';
+      return jobs.map((job) => (job === '' ? undefined : job));
     },
 
     async exists(tenant: string, revocationId: string): Promise<boolean> {
-      return (await redis.exists(key(tenant, revocationId))) === 1;
+      return (await redis.exists(keys(tenant).record(revocationId))) === 1;
     },
 
     async read(tenant: string, revocationId: string): Promise<RevocationRecord | undefined> {
-      return parseRecord(await redis.hgetall(key(tenant, revocationId)));
+      return parseRecord(await redis.hgetall(keys(tenant).record(revocationId)));
     },
 
     /** The newest first; `after` is the id of the last one on the page before. */
     async list(tenant: string, { after = '', limit }: { after?: string; limit: number }): Promise<RevocationRecord[]> {
-      const ids = (await commands.recordList(index(tenant), after, String(limit))) as string[];
-      const records = await Promise.all(ids.map((id) => redis.hgetall(key(tenant, id))));
+      const { index, record } = keys(tenant);
+      const ids = (await commands.recordList(index, after, String(limit))) as string[];
+      const records = await Promise.all(ids.map((id) => redis.hgetall(record(id))));
       return records.flatMap((fields) => parseRecord(fields) ?? []);
     },
   };
+}
+
+/** The script names the event itself. */
+function fieldsWithoutEvent(entry: { tenant: string; trust: string; user: string; revocationId: string }): string[] {
+  return auditFields({ event: 'revocation.accepted', ...entry }).slice(2);
 }
 
 function parseRecord(fields: Record<string, string>): RevocationRecord | undefined {
@@ -143,8 +155,15 @@ function parseRecord(fields: Record<string, string>): RevocationRecord | undefin
   const apps = Object.entries(fields).flatMap(([name, state]) => {
     if (!name.startsWith('state:')) return [];
     const app = name.slice('state:'.length);
-    const details = fields[`app:${app}`];
-    return [[app, { attempts: 0, ...(details ? JSON.parse(details) : {}), state }] as [string, AppRecord]];
+    const { [`app:${app}`]: details, [`log:${app}`]: log, [`batch:${app}`]: servedBy } = fields;
+    const record = {
+      attempts: 0,
+      ...(details ? JSON.parse(details) : {}),
+      ...(log && { failures: log.trimEnd().split('\n').map(parseFailure) }),
+      ...(servedBy && { servedBy }),
+      state,
+    };
+    return [[app, record] as [string, AppRecord]];
   });
   const { completedAt, failed } = fields;
   const finished = Number(failed) > 0 ? 'failed' : 'completed';
@@ -154,4 +173,8 @@ function parseRecord(fields: Record<string, string>): RevocationRecord | undefin
     ...(completedAt !== undefined && { completedAt: Number(completedAt) }),
     apps: Object.fromEntries(apps),
   };
+}
+
+function parseFailure(line: string): AttemptFailure {
+  return JSON.parse(line) as AttemptFailure;
 }

@@ -1,5 +1,5 @@
 /** When a failed call is made again: pure arithmetic over the attempt, the app's own wish and the age of the job. */
-import type { ConnectorError } from '../connectors/connector.js';
+import type { FailureReason } from './record.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -7,7 +7,12 @@ const HOUR = 60 * MINUTE;
 const SCHEDULE_MS = [SECOND, 5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, HOUR, 6 * HOUR];
 const JITTER = 0.25;
 
-export type Failure = Pick<ConnectorError, 'reason' | 'retryable' | 'retryAfterMs'>;
+export type Failure = { reason: FailureReason; retryable: boolean; retryAfterMs?: number | undefined };
+
+/** The longest that an app may have us wait, in milliseconds. */
+export function boundedRetryAfterMs(retryAfterMs: number): number {
+  return Math.min(retryAfterMs, SCHEDULE_MS.at(-1) as number);
+}
 
 /**
  * Milliseconds to wait after the `attempt`-th failure (1 is the first), or undefined where it is time to give up.
@@ -28,6 +33,6 @@ export function retryDelayMs(
   const longest = SCHEDULE_MS.at(-1) as number;
   const step = SCHEDULE_MS[Math.max(0, attempt - (failure.reason === 'network' ? 2 : 1))] ?? longest;
   const jittered = step * (1 - JITTER + 2 * JITTER * random());
-  const wished = Math.min(failure.retryAfterMs ?? 0, longest);
+  const wished = boundedRetryAfterMs(failure.retryAfterMs ?? 0);
   return Math.round(Math.min(Math.max(jittered, wished), retryForMs - ageMs));
 }

@@ -23,6 +23,8 @@ export function workerOptions(connection: Redis, prefix: string) {
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_CHECK_MS,
     maxStalledCount: 1_000_000,
+    // A lane that somebody resumes moves within a second.
+    maximumRateLimitDelay: 1_000,
     skipVersionCheck: true,
     settings: { backoffStrategy: (_attempts, _type, error) => (error instanceof RetryLater ? error.delayMs : 1_000) },
   } satisfies WorkerOptions;

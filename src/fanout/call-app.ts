@@ -1,0 +1,254 @@
+/** One attempt at one account of an app. */
+import { DelayedError, type Job, type Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Audit } from '../audit.js';
+import { type Call, type Connector, ConnectorError, type Outcome, type Pending } from '../connectors/connector.js';
+import type { DataKeys } from '../data-key.js';
+import type { Logger } from '../logger.js';
+import type { Metrics } from '../metrics.js';
+import type { Alerts } from './alert.js';
+import type { Attempts, Blame, BreakerSettings, Ending } from './attempt.js';
+import { type AppJob, digestOf } from './job.js';
+import type { AppRecord, FailureReason } from './record.js';
+import { boundedRetryAfterMs, type Failure, retryDelayMs } from './retry.js';
+import { RetryLater } from './worker-options.js';
+
+/** One app of one tenant, as the settings describe it. */
+export type App = {
+  tenant: string;
+  id: string;
+  connector: Connector<unknown>;
+  options: unknown;
+  delivery: {
+    concurrency: number;
+    ratePerSecond?: number | undefined;
+    timeoutMs: number;
+    /** Milliseconds, as `pendingFor`. */
+    retryFor: number;
+    pendingFor: number;
+    priority: number;
+    breaker: BreakerSettings;
+  };
+};
+
+/** Told of every revocation whose last app has answered; told again where a worker died before it could say so. */
+export type Closed = (tenant: string, revocationIds: readonly string[], statuses: Ending['statuses']) => Promise<void>;
+
+export type CallDependencies = {
+  attempts: Attempts;
+  audit: Audit;
+  dataKeys: DataKeys;
+  alerts: Alerts | undefined;
+  closed: Closed;
+  metrics: Metrics;
+  logger: Logger;
+  now: () => number;
+  callContext: Pick<Call, 'publicUrl' | 'signingKeys' | 'send'>;
+};
+
+// How often a job looks whether the one before it, for the same account, has ended.
+const BUSY_STEP_MS = 500;
+// What a worker that dies leaves behind is free again this long after its call would have ended.
+const LEASE_MARGIN_MS = 5_000;
+const PENDING_STEP_MS = { least: 1_000, most: 600_000 };
+
+const BLAME: Record<FailureReason, Blame> = {
+  auth: 'auth',
+  server: 'bad',
+  network: 'bad',
+  timeout: 'bad',
+  // The app works; it says no to this account, or asks for time.
+  refused: 'good',
+  not_found: 'good',
+  rate_limited: 'neutral',
+  internal: 'neutral',
+  app_removed: 'neutral',
+};
+
+type AppFailure = Failure & { error: Error };
+
+export function callApp(dependencies: CallDependencies, app: App, queue: Queue<AppJob>, stop: AbortSignal) {
+  const { attempts, dataKeys, alerts, closed, metrics, logger, now, callContext } = dependencies;
+  const { tenant, id, connector, options, delivery } = app;
+
+  return async (job: Job<AppJob>, token?: string): Promise<void> => {
+    const { data } = job;
+    const revocationId = job.id as string;
+    const account = dataKeys.open(data.account, tenant);
+    const here = { tenant, app: id, job: revocationId, digest: digestOf(data, account) };
+    const beginning = await attempts.begin({ ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS });
+    if (beginning.verdict === 'moved') return;
+    // The worker that called the app may have died before it could say so to the queue.
+    if (beginning.verdict === 'done') return closed(tenant, beginning.members, []);
+    if (beginning.verdict === 'busy') return later(Math.min(beginning.forMs, BUSY_STEP_MS));
+    if (beginning.verdict === 'held') return hold(beginning.forMs);
+
+    const { members, call, retriedAt } = beginning;
+    const facts = { revocationId, tenant, app: id, connector: connector.name, attempt: call };
+    const startedAt = now();
+    if (call === 1) metrics.firstAttemptSeconds.observe({ tenant, app: id }, (startedAt - data.acceptedAt) / 1000);
+    const deadline = AbortSignal.timeout(delivery.timeoutMs);
+    const answer = await ask(deadline).catch((thrown: unknown) => {
+      if (stop.aborted) return undefined;
+      return failureOf(thrown, connector.name, deadline);
+    });
+    if (answer === undefined) return handBack();
+    if ('error' in answer) return failed(answer);
+    if ('pending' in answer) return pending(answer);
+    return succeeded(answer);
+
+    async function ask(signal: AbortSignal): Promise<Outcome | Pending> {
+      const context: Call = {
+        ...callContext,
+        revocationId,
+        tenant,
+        app: id,
+        mode: data.mode,
+        via: data.via,
+        idempotencyKey: `${revocationId}_${id}`,
+        signal: AbortSignal.any([signal, stop]),
+        now: () => new Date(now()),
+      };
+      if (data.poll === undefined || !connector.poll) return connector.revoke(account, options, context);
+      return connector.poll(JSON.parse(dataKeys.open(data.poll, tenant)), options, context);
+    }
+
+    async function succeeded({ state, what, partial }: Outcome): Promise<void> {
+      const at = now();
+      const record = { state, attempts: call, at, tookMs: at - startedAt, what, ...(partial && { partial }) };
+      const ending = await end(record, {
+        blame: 'good',
+        audit: { event: 'account.revoked', tenant, user: data.user, app: id, state, attempt: call },
+      });
+      metrics.attempts.inc({ tenant, app: id, result: state });
+      metrics.doneSeconds.observe({ tenant, app: id }, (at - data.acceptedAt) / 1000);
+      logger.info({ ...facts, state, ms: at - data.acceptedAt }, 'account.revoked');
+      await closed(tenant, members, ending.statuses);
+    }
+
+    async function pending({ pending: { poll, afterMs } }: Pending): Promise<void> {
+      const at = now();
+      const pendingSince = data.pendingSince ?? at;
+      if (at - pendingSince >= delivery.pendingFor) {
+        const error = new ConnectorError('timeout', `${connector.name}: the app has not finished in time`);
+        return failed({ ...error, error });
+      }
+      const wait = Math.min(Math.max(afterMs, PENDING_STEP_MS.least), PENDING_STEP_MS.most);
+      // Kept before it is recorded: a crash in between costs one more question and no second logout.
+      await job.updateData({ ...data, poll: dataKeys.seal(JSON.stringify(poll), tenant), pendingSince });
+      await end(
+        { state: 'pending', attempts: call, at, nextAttemptAt: at + wait },
+        {
+          blame: 'good',
+          audit: { event: 'account.pending', tenant, user: data.user, app: id, attempt: call },
+        },
+      );
+      metrics.attempts.inc({ tenant, app: id, result: 'pending' });
+      logger.info({ ...facts, afterMs: wait }, 'account.pending');
+      return later(wait);
+    }
+
+    async function failed(failure: AppFailure): Promise<void> {
+      const { reason, error, retryAfterMs } = failure;
+      const at = now();
+      const ageMs = at - Math.max(data.acceptedAt, data.retriedAt ?? 0, retriedAt);
+      const delayMs = retryDelayMs(failure, { attempt: job.attemptsMade + 1, ageMs, retryForMs: delivery.retryFor });
+      // An app that says when it can be called again says so for every account.
+      const pauseMs =
+        delayMs !== undefined && retryAfterMs !== undefined && (reason === 'rate_limited' || reason === 'server')
+          ? boundedRetryAfterMs(retryAfterMs)
+          : undefined;
+      const nextAttempt = delayMs === undefined ? {} : { nextAttemptAt: at + (pauseMs ?? delayMs) };
+      const tookMs = at - startedAt;
+      const state = delayMs === undefined ? 'failed' : 'retrying';
+      const event = delayMs === undefined ? 'job.failed' : 'attempt.failed';
+      // What cannot be asked about any more is asked for anew.
+      const keepsPoll = data.poll !== undefined && reason !== 'not_found' && reason !== 'refused' && !pendingIsOver(at);
+      if (data.poll !== undefined && !keepsPoll) {
+        const { poll, pendingSince, ...rest } = data;
+        await job.updateData(rest);
+      }
+      if (delayMs === undefined) {
+        await alerts?.raise({ type: 'job.failed', tenant, app: id, revocationId, reason, attempts: call, at });
+      }
+      const ending = await end(
+        { state, attempts: call, at, reason, tookMs, ...nextAttempt },
+        {
+          blame: BLAME[reason],
+          failure: { at, tookMs, reason, ...nextAttempt },
+          audit: { event, tenant, user: data.user, app: id, reason, attempt: call },
+        },
+        !keepsPoll,
+      );
+      metrics.attempts.inc({ tenant, app: id, result: reason });
+      logger[delayMs === undefined ? 'warn' : 'info']({ ...facts, reason, delayMs, error }, 'attempt.failed');
+      await closed(tenant, members, ending.statuses);
+      if (pauseMs !== undefined) await queue.rateLimit(Math.max(1, pauseMs));
+      if (ending.moved) return;
+      if (pauseMs !== undefined) throw Worker.RateLimitError();
+      throw delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
+    }
+
+    function pendingIsOver(at: number): boolean {
+      return data.pendingSince !== undefined && at - data.pendingSince >= delivery.pendingFor;
+    }
+
+    /** The gateway stops: another worker makes the call, at once, as if this one had not begun. */
+    async function handBack(): Promise<void> {
+      const at = now();
+      const audit = {
+        event: 'attempt.failed' as const,
+        tenant,
+        user: data.user,
+        app: id,
+        reason: 'stopped',
+        attempt: call,
+      };
+      await end({ state: 'waiting', attempts: call, at }, { blame: 'neutral', audit }, data.poll === undefined);
+      return later(0);
+    }
+
+    async function end(
+      record: AppRecord,
+      more: Omit<Parameters<Attempts['end']>[2], 'breaker'>,
+      joinable = false,
+    ): Promise<Ending> {
+      const ending = await attempts.end({ ...here, members, joinable }, record, { ...more, breaker: delivery.breaker });
+      if (ending.breaker !== '') await turned(ending, record.reason);
+      return ending;
+    }
+
+    /** The breaker has opened or closed: the lane stops or moves at once, and the operators hear of it. */
+    async function turned({ breaker, openForMs }: Ending, reason: FailureReason | undefined): Promise<void> {
+      const event = breaker === 'opened' ? ('breaker.opened' as const) : ('breaker.closed' as const);
+      const at = now();
+      logger.warn({ tenant, app: id, reason, openForMs }, event);
+      await dependencies.audit.record({ event, tenant, app: id, reason });
+      await alerts?.raise({ type: event, tenant, app: id, ...(reason && { reason }), at });
+      if (breaker === 'opened') await queue.rateLimit(openForMs);
+      else await queue.removeRateLimitKey();
+    }
+
+    async function later(ms: number): Promise<never> {
+      await job.moveToDelayed(Date.now() + ms, token);
+      throw new DelayedError();
+    }
+  };
+
+  async function hold(forMs: number): Promise<never> {
+    await queue.rateLimit(Math.max(1, Math.ceil(forMs)));
+    throw Worker.RateLimitError();
+  }
+}
+
+function failureOf(thrown: unknown, connector: string, deadline: AbortSignal): AppFailure {
+  if (thrown instanceof ConnectorError) {
+    const { reason, retryable, retryAfterMs } = thrown;
+    return { reason, retryable, retryAfterMs, error: thrown };
+  }
+  if (deadline.aborted) {
+    const error = new ConnectorError('timeout', `${connector}: no answer in time`, { cause: thrown });
+    return { reason: 'timeout', retryable: true, error };
+  }
+  const error = new Error(`${connector}: unexpected failure`, { cause: thrown });
+  return { reason: 'internal', retryable: true, error };
+}

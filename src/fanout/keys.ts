@@ -1,0 +1,17 @@
+/** The keys of one tenant's revocations in Redis: in one slot of a cluster, so that one script can write several. */
+export type TenantKeys = ReturnType<typeof tenantKeys>;
+
+export function tenantKeys(prefix: string, tenant: string) {
+  const start = `${prefix}:{${tenant}}`;
+  return {
+    record: (revocationId: string) => `${start}:revocation:${revocationId}`,
+    /** All revocations by time of acceptance. */
+    index: `${start}:revocations`,
+    /** Those that are not over, by time of acceptance. */
+    open: `${start}:open`,
+    /** What waits and what runs for one account of an app. */
+    account: (app: string, digest: string) => `${start}:account:${app}:${digest}`,
+    /** An app's breaker, and whether it is paused. */
+    lane: (app: string) => `${start}:lane:${app}`,
+  };
+}
