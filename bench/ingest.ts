@@ -62,7 +62,7 @@ const load = await startLoad(await signRequests(okta, { from: 0, count: total })
 
 const jobs = await (options.profile ? profile() : measure());
 const directory = new Redis(redis.url);
-const waiting = await directory.llen('ul:intake:wait');
+const waiting = await directory.llen('ul:{intake}:wait');
 if (waiting !== jobs) fail(`${waiting} jobs are in Redis where ${jobs} were accepted`);
 console.log(`${waiting} accepted revocations, and as many jobs in Redis`);
 process.exit();

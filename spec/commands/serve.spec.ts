@@ -98,7 +98,9 @@ it('stops under load within ten seconds, with 0, and loses nothing that it has a
   );
   // One more for each client whose answer the stop may have cut off.
   expect(all.length).toBeLessThanOrEqual(accepted + clients.length);
-  expect(app.calls).toHaveLength(all.length);
+  // They are of one person: a call may serve several.
+  const called = new Set(app.calls.map(({ headers }) => String(headers['webhook-id']).replace('_intranet', '')));
+  for (const { revocationId, apps } of all) expect(called).toContain(apps.intranet?.servedBy ?? revocationId);
   await successor.close();
 });
 

@@ -265,7 +265,7 @@ describe('the record of a JWT', () => {
     const jwt = await endpoint.sign();
     await endpoint.rest();
     // BullMQ counts its jobs here: the JWT is claimed, and then the revocation cannot be written.
-    const counter = `${prefix}:intake:id`;
+    const counter = `${prefix}:{intake}:id`;
     const count = await redis.get(counter);
     await redis.set(counter, 'x');
     const before = await redis.keys(`${prefix}:replay:*`);

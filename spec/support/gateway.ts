@@ -80,11 +80,13 @@ export async function startGateway(
     directory: provisioning(redis, prefix),
     redis,
     /**
-     * Every key of this gateway but the audit trail and BullMQ's own clockwork, with its value as text: equal before
+     * Every key of this gateway but the audit trail, what is counted of calls, and BullMQ's own clockwork, with its value as text: equal before
      * and after means unchanged.
      */
     async state(): Promise<Record<string, string>> {
-      const keys = (await redis.keys(`${prefix}:*`)).filter((key) => !/:(audit|meta|stalled-check)$/.test(key)).sort();
+      const keys = (await redis.keys(`${prefix}:*`))
+        .filter((key) => !/:(audit|meta|stalled-check|limiter|lane:[^:]+)$/.test(key))
+        .sort();
       const values = await Promise.all(keys.map((key) => contentOf(redis, key)));
       return Object.fromEntries(keys.map((key, index) => [key, values[index] ?? '']));
     },
@@ -92,6 +94,7 @@ export async function startGateway(
     async audit(): Promise<Record<string, string>[]> {
       const keys = await redis.keys(`${prefix}:{*}:audit`);
       const entries = (await Promise.all(keys.map((key) => redis.xrange(key, '-', '+')))).flat();
+      entries.sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
       return entries.map(([, fields]) =>
         Object.fromEntries(fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? '']] : []))),
       );
