@@ -4,10 +4,11 @@ import { Webhook } from 'standardwebhooks';
 import request, { type Response } from 'supertest';
 import { createRevocationRecords } from '../src/fanout/record.js';
 import { listen, openGateway } from '../src/gateway.js';
+import { expectDocumented } from './support/documented.js';
 import { eventually } from './support/eventually.js';
 import { ADMIN_TOKEN, configOf, PUBLIC_URL, startGateway } from './support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from './support/okta.js';
-import { examples, mismatches, undocumented } from './support/openapi.js';
+import { examples, mismatches } from './support/openapi.js';
 import { createOutcomes } from './support/outcome.js';
 import { answer, startTargetApp, type TargetApp } from './support/target-app.js';
 
@@ -74,16 +75,6 @@ async function post(body: string | object, { path = PATH, jwt = '' } = {}): Prom
     .set('authorization', `Bearer ${jwt === '' ? await sign(path) : jwt}`)
     .set('content-type', 'application/json')
     .send(typeof body === 'string' ? body : JSON.stringify(body));
-}
-
-/** The answer has this status, and everything about it is in the document. */
-function expectDocumented(operationId: string, status: number, response: Response, code?: string): void {
-  expect([response.status, response.body?.code]).toEqual([status, code]);
-  // supertest parses what is JSON by its name alone.
-  const text = response.text ?? '';
-  const body = (response.headers['content-type'] ?? '').includes('json') ? JSON.parse(text) : undefined;
-  const { headers } = response as { headers: Record<string, string> };
-  expect(undocumented(operationId, { status, headers, text, body })).toEqual([]);
 }
 
 describe('POST /global-token-revocation answers', () => {
@@ -402,13 +393,17 @@ describe('the other routes answer', () => {
 describe('the messages that are sent are those of the document', () => {
   const sent = (name: string) => `/webhooks/${name}/post/requestBody/content/application~1json/schema`;
 
-  it('revocation.requested and job.failed', async () => {
+  it.each([
+    ['job.failed', 400],
+    ['breaker.opened', 401],
+  ])('revocation.requested and %s', async (alert, status) => {
     app.calls.length = 0;
-    app.answerWith(answer(401));
+    operators.calls.length = 0;
+    app.answerWith(answer(status));
     expect((await post(byEmail('ada@example.com'))).status).toBe(204);
     for (const [receiver, name] of [
       [app, 'revocation.requested'],
-      [operators, 'job.failed'],
+      [operators, alert],
     ] as const) {
       const [call] = await eventually(
         () => receiver.calls,

@@ -14,6 +14,8 @@ import { startAlerts } from './fanout/alert.js';
 import { createAttempts } from './fanout/attempt.js';
 import type { App } from './fanout/call-app.js';
 import { createEnqueue } from './fanout/enqueue.js';
+import { createLanes } from './fanout/lanes.js';
+import { watchOverdue } from './fanout/overdue.js';
 import { createRevocationRecords } from './fanout/record.js';
 import { startWorkers } from './fanout/worker.js';
 import { createHealthRouter } from './health.js';
@@ -72,6 +74,7 @@ export async function openGateway(
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
   const enqueue = createEnqueue(redis, prefix, dataKeys);
+  const lanes = createLanes(redis, { prefix, now });
 
   const app = buildApp();
   const workers = roles.includes('worker') ? openWorkers() : undefined;
@@ -107,7 +110,10 @@ export async function openGateway(
           onDeactivate: createDeactivation({ tenants: settings.tenants, enqueue, gateway: settings.publicUrl, now }),
           logger,
         }),
-        createOperatorRouter({ records, enqueue, settings, adminToken: config.adminToken }),
+        createOperatorRouter({
+          ...{ records, enqueue, lanes, users: directory.users, audit, settings, now },
+          ...{ apps: appsToCall(config), send: outbound.send, adminToken: config.adminToken },
+        }),
       ],
       logger,
     );
@@ -135,9 +141,16 @@ export async function openGateway(
       now,
       callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
     });
+    const overdue = watchOverdue({
+      ...{ connection, prefix, alerts, metrics, logger, now },
+      records: createRevocationRecords(connection, keep),
+      tenants: settings.tenants.map(({ id }) => id),
+      overdueAfterMs: settings.alerts.overdueAfter,
+    });
     return {
       async close() {
         await running.close();
+        await overdue.close();
         await alerts?.close();
         connection.disconnect();
       },
@@ -153,6 +166,7 @@ export async function openGateway(
     async close(): Promise<void> {
       await workers?.close();
       await enqueue.close();
+      await lanes.close();
       redis.disconnect();
       await outbound.close();
       await embedded?.close();

@@ -1,5 +1,5 @@
 /** What Prometheus may scrape. Labels are closed sets and ids of the settings file, never a caller's words. */
-import { Counter, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -31,6 +31,12 @@ export function createMetrics() {
       help: 'Time from acceptance to the first call of one app.',
       labelNames: ['tenant', 'app'],
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600],
+      registers,
+    }),
+    openRevocations: new Gauge({
+      name: 'universal_logout_open_revocations',
+      help: 'Revocations that are not over.',
+      labelNames: ['tenant'],
       registers,
     }),
     doneSeconds: new Histogram({

@@ -160,7 +160,14 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
       })
       .prefault({}),
     tenants: z.array(tenant).min(1),
-    alerts: z.strictObject({ webhook: webhookTarget.optional() }).prefault({}),
+    alerts: z
+      .strictObject({
+        webhook: webhookTarget.optional(),
+        overdueAfter: duration
+          .prefault('15m')
+          .describe('A revocation that is not over by then is reported, with the apps that it waits for.'),
+      })
+      .prefault({}),
     operators: z
       .strictObject({
         oidc: z

@@ -161,6 +161,7 @@ describe('one revocation', () => {
     const pending = await get(path);
     expect(pending.status).toBe(200);
     expect(pending.body).toEqual({
+      summary: '1 of 3 apps in 40 ms, wiki waiting, crm waiting',
       revocationId: revocation.revocationId,
       tenant: 'default',
       trust: 'okta',
@@ -184,6 +185,7 @@ describe('one revocation', () => {
           attempts: 2,
           at: '2026-06-01T12:00:00.050Z',
           reason: 'server',
+          fault: 'app',
           nextAttemptAt: '2026-06-01T12:00:05.050Z',
         },
         { app: 'crm', state: 'waiting', attempts: 0 },

@@ -48,7 +48,7 @@ const ARROWS: Record<string, string[]> = {
   ],
   'revocation/': ['revocation/', 'directory/', 'fanout/enqueue.ts', 'fanout/record.ts', 'outbound/', ...ROOT],
   'scim/': ['scim/', 'directory/', ...ROOT],
-  'operator/': ['operator/', 'directory/', 'fanout/', ...ROOT],
+  'operator/': ['operator/', 'directory/', 'fanout/', 'connectors/connector.ts', ...ROOT],
 };
 
 /** Of the files of `connectors/`, those that are no connector. */

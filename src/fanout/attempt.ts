@@ -1,8 +1,4 @@
-/**
- * The two ends of every attempt, each one script: `begin` says whether an app may be called now, `end` writes down what
- * came of it. Between them they hold the breaker of the app, which all workers share, and see to it that of the jobs
- * for one account one waits and one runs, whatever the number of revocations that they serve.
- */
+/** The two ends of every attempt, each one script: may the app be called now, and what has come of it. */
 import type { Redis } from 'ioredis';
 import { type AuditEntry, auditFields, auditKey } from '../audit.js';
 import { tenantKeys } from './keys.js';
@@ -75,7 +71,7 @@ const END = `${NOW}
 local app, job, state, details, at, blame, failure = unpack(ARGV, 1, 7)
 local ratio, minimum, window, openFor = unpack(ARGV, 8, 11)
 local fields = cjson.decode(ARGV[13])
-local account, lane, open, trail = unpack(KEYS, 1, 4)
+local account, lane, open, trail, overdue = unpack(KEYS, 1, 5)
 local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
 local answer = {'', '', 0}
 
@@ -85,7 +81,7 @@ local function append(name, entry)
   redis.call('HSET', name, 'log:' .. app, log)
 end
 
-for i = 5, #KEYS do
+for i = 6, #KEYS do
   local record, id, status = KEYS[i], string.match(KEYS[i], '[^:]+$'), ''
   local before = redis.call('HGET', record, 'state:' .. app)
   if before and before ~= 'revoked' and before ~= 'accepted' and before ~= 'none' then
@@ -104,6 +100,7 @@ for i = 5, #KEYS do
       if status ~= '' then
         redis.call('HSET', record, 'completedAt', at)
         redis.call('ZREM', open, id)
+        redis.call('ZREM', overdue, id)
         redis.call('XADD', trail, '*', 'event', 'revocation.' .. status, 'revocationId', id, unpack(fields, 3, 6))
       end
     elseif before == 'failed' then
@@ -111,18 +108,17 @@ for i = 5, #KEYS do
       redis.call('ZADD', open, at, id)
     end
   end
-  answer[i - 1] = status
+  answer[i - 2] = status
 end
 
 redis.call('HDEL', account, 'running', 'until')
 if over then
-  redis.call('HDEL', account, 'calls:' .. job)
-  if state ~= 'failed' then redis.call('HDEL', account, 'also:' .. job) end
+  if state ~= 'failed' then redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job) end
 elseif ARGV[12] == 'joinable' then
   local waiting = redis.call('HGET', account, 'waiting')
   if waiting and waiting ~= job then
     local also = redis.call('HGET', account, 'also:' .. waiting)
-    for i = 5, #KEYS do
+    for i = 6, #KEYS do
       local id = string.match(KEYS[i], '[^:]+$')
       also = also and also .. ' ' .. id or id
       redis.call('HSET', KEYS[i], 'batch:' .. app, waiting)
@@ -185,6 +181,10 @@ elseif blame ~= 'neutral' then
 end
 return answer`;
 
+/**
+ * Between them the scripts hold the breaker of the app, which all workers share, and see to it that of the jobs for one
+ * account one waits and one runs, whatever the number of revocations that they serve.
+ */
 export type Attempts = ReturnType<typeof createAttempts>;
 
 export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: string; retentionMs: number }) {
@@ -231,15 +231,16 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
       },
     ): Promise<Ending> {
       const { tenant, app, job, digest, members, joinable } = of;
-      const { record, account, lane, open } = tenantKeys(prefix, tenant);
+      const { record, account, lane, open, overdue } = tenantKeys(prefix, tenant);
       const { failureRatio, minimumCalls, window, openFor } = more.breaker;
       const { event, user, ...rest } = more.audit;
       const [moved, breaker, openForMs, ...statuses] = (await commands.attemptEnd(
-        4 + members.length,
+        5 + members.length,
         account(app, digest),
         lane(app),
         open,
         auditKey(prefix, tenant),
+        overdue,
         ...members.map(record),
         app,
         job,

@@ -9,6 +9,8 @@ export function tenantKeys(prefix: string, tenant: string) {
     index: `${start}:revocations`,
     /** Those that are not over, by time of acceptance. */
     open: `${start}:open`,
+    /** Those of them that the operators were told of, because they take long. */
+    overdue: `${start}:overdue`,
     /** What waits and what runs for one account of an app. */
     account: (app: string, digest: string) => `${start}:account:${app}:${digest}`,
     /** An app's breaker, and whether it is paused. */

@@ -1,0 +1,173 @@
+/** `/api/revocations`: what became of each, one begun by hand, and another try where an app was not reached. */
+import { randomUUID } from 'node:crypto';
+import { Router } from 'express';
+import { z } from 'zod';
+import type { Audit } from '../audit.js';
+import { accountsOf } from '../directory/assignment.js';
+import { identifierKinds } from '../directory/user.js';
+import type { Users } from '../directory/users.js';
+import type { Enqueue } from '../fanout/enqueue.js';
+import type { Lane, Lanes, Retried } from '../fanout/lanes.js';
+import type { RevocationRecord, RevocationRecords } from '../fanout/record.js';
+import { summaryOf } from '../fanout/summary.js';
+import { orUnavailable } from '../redis.js';
+import { readBody } from '../request-body.js';
+import { RequestError } from '../request-error.js';
+import type { Settings } from '../settings.js';
+import { viewRevocation } from './view.js';
+
+const PAGE = 50;
+const BODY_BYTES = 16 * 1024;
+
+const listQuery = z.strictObject({
+  tenant: z.string().default('default'),
+  user: z.string().optional(),
+  app: z.string().optional(),
+  status: z.enum(['pending', 'completed', 'failed']).optional(),
+  since: z.iso.datetime({ offset: true }).optional(),
+  cursor: z
+    .string()
+    .regex(/^rev_\w{1,64}$/)
+    .optional(),
+});
+
+const identifier = z.string().min(1).max(1_000);
+
+const order = z
+  .strictObject({
+    tenant: z.string().default('default'),
+    id: identifier.optional(),
+    externalId: identifier.optional(),
+    userName: identifier.optional(),
+    email: identifier.optional(),
+    mode: z.enum(['full', 'refresh-only']).default('full'),
+  })
+  .refine((one) => identifierKinds.filter((kind) => one[kind] !== undefined).length === 1);
+
+const retryQuery = z.strictObject({ app: z.string().optional() });
+
+export type RevocationsDependencies = {
+  records: RevocationRecords;
+  enqueue: Enqueue;
+  lanes: Lanes;
+  users: Pick<Users, 'find'>;
+  audit: Audit;
+  settings: Settings;
+  now: () => number;
+};
+
+export function createRevocationsRouter(dependencies: RevocationsDependencies): Router {
+  const { records, enqueue, lanes, users, audit, settings, now } = dependencies;
+  const router = Router();
+  const tenants = settings.tenants.map(({ id }) => id);
+
+  router.get('/api/revocations', async (req, res) => {
+    const query = parse(listQuery, req.query);
+    const after = query.cursor === undefined ? {} : { after: query.cursor };
+    const page = await orUnavailable(records.list(query.tenant, { ...after, limit: PAGE }));
+    const last = page.at(-1);
+    const since = query.since === undefined ? 0 : Date.parse(query.since);
+    const more = page.length === PAGE && last !== undefined && last.acceptedAt >= since;
+    res.json({
+      revocations: page.filter((record) => matches(record, query, since)).map(viewRevocation),
+      ...(more && { cursor: last.revocationId }),
+    });
+  });
+
+  router.get('/api/revocations/:id', async (req, res) => {
+    const record = await find(req.params.id);
+    const unfinished = Object.entries(record.apps).flatMap(([app, { state }]) =>
+      state === 'waiting' || state === 'retrying' ? [app] : [],
+    );
+    const read = unfinished.map((app) => lanes.read({ tenant: record.tenant, app }));
+    const held = new Map<string, Lane>((await orUnavailable(Promise.all(read))).map((lane) => [lane.app, lane]));
+    res.json({ ...viewRevocation(record), summary: summaryOf(record, held, now()) });
+  });
+
+  /** By hand: for somebody who is in the directory, as a request of a trust would do it. */
+  router.post('/api/revocations', async (req, res) => {
+    const wanted = parse(order, parseJson(await readBody(req, BODY_BYTES)));
+    const { tenant, mode } = wanted;
+    const apps = settings.tenants.find(({ id }) => id === tenant)?.apps;
+    const kind = identifierKinds.find((one) => wanted[one] !== undefined) ?? 'id';
+    const lookup = { kind, value: wanted[kind] ?? '' };
+    const [found = []] = apps ? await orUnavailable(users.find(tenant, [lookup])) : [];
+    if (found.length > 1) throw new RequestError(422, 'ambiguous_subject', `Several users have this ${kind}.`);
+    const [user] = found;
+    if (!user || !apps) throw new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
+    const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
+    const accounts = accountsOf(user, apps);
+    const revocation = {
+      ...{ revocationId, tenant, trust: 'operator', user: user.resource.id, mode },
+      ...{ via: [settings.publicUrl], acceptedAt: now(), accounts },
+    };
+    await orUnavailable(enqueue.add(revocation));
+    // The worker would do it a moment later; whoever asks was promised a place to look.
+    await orUnavailable(records.open(revocation));
+    res.status(202).location(`/api/revocations/${revocationId}`);
+    res.json({ revocationId, user: user.resource.id, apps: accounts.map(({ app }) => app) });
+  });
+
+  router.post('/api/revocations/:id/retry', async (req, res) => {
+    const { app: only } = parse(retryQuery, req.query);
+    const { tenant, revocationId, user, apps } = await find(req.params.id);
+    const open = Object.entries(apps).filter(
+      ([app, { state }]) => (only ?? app) === app && (state === 'failed' || state === 'retrying'),
+    );
+    if (only !== undefined && !Object.hasOwn(apps, only)) {
+      throw new RequestError(404, 'not_found', 'This revocation was not for this app.');
+    }
+    const results = await orUnavailable(
+      Promise.all(
+        open.map(async ([app, { servedBy = revocationId }]): Promise<{ app: string; result: Retried }> => {
+          const result = await lanes.retry({ tenant, app }, servedBy);
+          if (result === 'retried') await audit.record({ event: 'job.retried', tenant, revocationId, user, app });
+          return { app, result };
+        }),
+      ),
+    );
+    res.status(202).json({ apps: results });
+  });
+
+  async function find(id: string): Promise<RevocationRecord> {
+    const found = await orUnavailable(Promise.all(tenants.map((tenant) => records.read(tenant, id))));
+    const record = found.find((one) => one !== undefined);
+    if (!record) throw new RequestError(404, 'not_found', 'There is no such revocation.');
+    return record;
+  }
+
+  return router;
+}
+
+function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const names = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys' ? issue.keys : [String(issue.path[0] ?? '')],
+  );
+  const wrong = names.filter((name) => name !== '');
+  throw new RequestError(
+    400,
+    'malformed_request',
+    wrong.length > 0
+      ? `Wrong or unknown: ${wrong.join(', ')}.`
+      : `Name one user by one of ${identifierKinds.join(', ')}, in a JSON object.`,
+  );
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new RequestError(400, 'malformed_request', 'The body is not JSON.');
+  }
+}
+
+function matches(record: RevocationRecord, query: z.output<typeof listQuery>, since: number): boolean {
+  return (
+    record.acceptedAt >= since &&
+    (query.user === undefined || record.user === query.user) &&
+    (query.app === undefined || Object.hasOwn(record.apps, query.app)) &&
+    (query.status === undefined || record.status === query.status)
+  );
+}
