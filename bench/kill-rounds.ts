@@ -10,6 +10,7 @@ import { Pool } from 'undici';
 import { startOkta } from '../spec/support/okta.js';
 import { startCountingApp } from './support/counting-apps.js';
 import { build, createGateway, emailOf, type GatewayProcess, PATH } from './support/gateway.js';
+import { mulberry32 } from './support/random.js';
 import { startRedis } from './support/redis.js';
 import { type RevocationRequest, signRequests } from './support/requests.js';
 import { table } from './support/statistics.js';
@@ -227,15 +228,4 @@ function summarize(): void {
     ])}\n`,
   );
   if (lost > 0) console.log('A 204 was lost.');
-}
-
-/** A small seeded generator, so that a run can be repeated with the same moments. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

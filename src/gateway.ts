@@ -74,7 +74,7 @@ export async function openGateway(
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
   const enqueue = createEnqueue(redis, prefix, dataKeys);
-  const lanes = createLanes(redis, { prefix, now });
+  const lanes = createLanes(redis, { prefix, now, dataKeys });
 
   const app = buildApp();
   const workers = roles.includes('worker') ? openWorkers() : undefined;

@@ -15,6 +15,8 @@ export const PATH = '/global-token-revocation';
 /** Good for SCIM of the one tenant. */
 export const SCIM_TOKEN = 'a-scim-token-of-the-bench';
 
+export const ADMIN_TOKEN = 'an-admin-token-of-the-bench';
+
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -22,10 +24,12 @@ const MAIN = join(ROOT, 'dist/main.js');
 const READY_WITHIN_MS = 60_000;
 const KNOCK_EVERY_MS = 15;
 
+export type BenchApp = { url: string; delivery?: object };
+
 export type GatewayOptions = {
   okta: Okta;
-  /** Where each app is told; their ids are app-1, app-2, … */
-  apps: readonly string[];
+  /** Where each app is told, and how; their ids are app-1, app-2, … */
+  apps: readonly (string | BenchApp)[];
   /** Without it the gateway starts its embedded one. */
   redisUrl?: string;
   role?: 'api' | 'worker';
@@ -94,7 +98,7 @@ function scimUser(index: number): object {
   };
 }
 
-function settings(okta: Okta, apps: readonly string[]): object {
+function settings(okta: Okta, apps: readonly (string | BenchApp)[]): object {
   return {
     publicUrl: new URL(AUDIENCE).origin,
     outbound: { allowNetworks: ['127.0.0.0/8'] },
@@ -104,19 +108,18 @@ function settings(okta: Okta, apps: readonly string[]): object {
         id: 'default',
         scim: { tokens: [SCIM_TOKEN] },
         trusts: [{ id: 'okta', issuers: [okta.issuer], client: CLIENT, keys: { jwksUri: okta.jwksUri } }],
-        apps: apps.map((app, index) => ({
-          id: `app-${index + 1}`,
-          connector: 'webhook',
-          options: { url: app, secret: SECRET },
-        })),
+        apps: apps.map((app, index) => {
+          const { url, delivery = {} } = typeof app === 'string' ? { url: app } : app;
+          return { id: `app-${index + 1}`, connector: 'webhook', options: { url, secret: SECRET }, delivery };
+        }),
       },
     ],
   };
 }
 
-/** Nothing of this machine's own settings reaches the gateway. */
+/** Nothing of this machine's own settings reaches the gateway; operators' routes are open to ADMIN_TOKEN. */
 function environment(): Record<string, string> {
-  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
+  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ADMIN_TOKEN };
 }
 
 async function isReady(url: string): Promise<boolean> {

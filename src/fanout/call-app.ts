@@ -134,7 +134,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       }
       const wait = Math.min(Math.max(afterMs, PENDING_STEP_MS.least), PENDING_STEP_MS.most);
       // Kept before it is recorded: a crash in between costs one more question and no second logout.
-      await job.updateData({ ...data, poll: dataKeys.seal(JSON.stringify(poll), tenant), pendingSince });
+      await job.updateData({ ...resealed(), poll: dataKeys.seal(JSON.stringify(poll), tenant), pendingSince });
       await end(
         { state: 'pending', attempts: call, at, nextAttemptAt: at + wait },
         {
@@ -164,7 +164,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       // What cannot be asked about any more is asked for anew.
       const keepsPoll = data.poll !== undefined && reason !== 'not_found' && reason !== 'refused' && !pendingIsOver(at);
       if (data.poll !== undefined && !keepsPoll) {
-        const { poll, pendingSince, ...rest } = data;
+        const { poll, pendingSince, ...rest } = resealed();
         await job.updateData(rest);
       }
       if (delayMs === undefined) {
@@ -186,6 +186,11 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       if (ending.moved) return;
       if (pauseMs !== undefined) throw Worker.RateLimitError();
       throw delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
+    }
+
+    /** Keys may have been rotated since the job was read: what is written back is sealed with the first one of now. */
+    function resealed(): AppJob {
+      return { ...data, account: dataKeys.seal(account, tenant) };
     }
 
     function pendingIsOver(at: number): boolean {

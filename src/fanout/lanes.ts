@@ -1,6 +1,7 @@
 /** What operators see of an app's queue and breaker, and what they may do: pause, resume, and have failed jobs retried. */
 import { type JobType, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { DataKeys } from '../data-key.js';
 import { type AppJob, appQueue } from './job.js';
 import { tenantKeys } from './keys.js';
 import type { FailureReason } from './record.js';
@@ -34,7 +35,10 @@ type Name = { tenant: string; app: string };
 const WAITING: JobType[] = ['wait', 'prioritized', 'delayed'];
 
 /** `now` is the gateway's clock. */
-export function createLanes(redis: Redis, { prefix, now }: { prefix: string; now: () => number }) {
+export function createLanes(
+  redis: Redis,
+  { prefix, now, dataKeys }: { prefix: string; now: () => number; dataKeys: DataKeys },
+) {
   const queues = new Map<string, Queue<AppJob>>();
 
   function queueOf({ tenant, app }: Name): Queue<AppJob> {
@@ -100,7 +104,11 @@ export function createLanes(redis: Redis, { prefix, now }: { prefix: string; now
       const state = await job?.getState();
       if (!job || state === 'unknown' || state === 'completed') return 'gone';
       if (state !== 'failed' && state !== 'delayed') return 'waiting';
-      await job.updateData({ ...job.data, retriedAt: now() });
+      // Keys may be rotated meanwhile: what is written back is sealed with the first one of now.
+      const { data } = job;
+      const resealed = (text: string) => dataKeys.seal(dataKeys.open(text, name.tenant), name.tenant);
+      const poll = data.poll === undefined ? {} : { poll: resealed(data.poll) };
+      await job.updateData({ ...data, account: resealed(data.account), ...poll, retriedAt: now() });
       try {
         await (state === 'failed' ? job.retry('failed', { resetAttemptsMade: true }) : job.promote());
       } catch (error) {
