@@ -8,6 +8,7 @@ import { createAudit } from './audit.js';
 import type { Config } from './config.js';
 import { registry } from './connectors/registry.js';
 import { loadDataKeys } from './data-key-file.js';
+import { tellDataKeys } from './data-key-use.js';
 import { createDirectory } from './directory/directory.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
 import { startAlerts } from './fanout/alert.js';
@@ -75,6 +76,8 @@ export async function openGateway(
   const records = createRevocationRecords(redis, keep);
   const enqueue = createEnqueue(redis, prefix, dataKeys);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
+
+  const keyUse = tellDataKeys(redis, prefix, dataKeys);
 
   const app = buildApp();
   const workers = roles.includes('worker') ? openWorkers() : undefined;
@@ -167,6 +170,7 @@ export async function openGateway(
       await workers?.close();
       await enqueue.close();
       await lanes.close();
+      await keyUse.close();
       redis.disconnect();
       await outbound.close();
       await embedded?.close();

@@ -71,7 +71,11 @@ const dataKey = program.command('data-key').description('the keys that encrypt j
 dataKey
   .command('new')
   .description('print a fresh key, to be set as DATA_KEY')
-  .action(async () => (await import('./commands/data-key.js')).printNewKey());
+  .action(async () => (await import('./commands/data-key/new.js')).printNewKey());
+dataKey
+  .command('rotate')
+  .description('encrypt anew, with the first key, what another one encrypted; then the others may go')
+  .action(async () => (await import('./commands/data-key/rotate.js')).rotateDataKey());
 
 program
   .command('send')

@@ -30,6 +30,7 @@ const ARROWS: Record<string, string[]> = {
   'process-claim.ts': [],
   'data-key.ts': [],
   'data-key-file.ts': ['data-key.ts', 'key-file.ts'],
+  'data-key-use.ts': ['data-key.ts'],
   'key-file.ts': [],
   'audit.ts': [],
   'logger.ts': [],
