@@ -54,7 +54,7 @@ async function fill(prefix: string) {
         release = resolve;
       });
     },
-    { connection: blocking, prefix, concurrency: 3 },
+    { connection: blocking, prefix, concurrency: 1 },
   );
   workers.push(worker);
   const failed = await queue.add('failed', data(), { jobId: 'rev_failed' });
@@ -66,7 +66,6 @@ async function fill(prefix: string) {
   await stateOf(failed, 'failed');
   await stateOf(retrying, 'delayed');
   await stateOf(active, 'active');
-  await worker.pause(true);
   const waiting = await queue.add('waiting', data(), { jobId: 'rev_waiting' });
   const prioritized = await queue.add('prioritized', data(), { jobId: 'rev_prioritized', priority: 7 });
   const delayed = await queue.add('delayed', data(), { jobId: 'rev_delayed', delay: 1e8 });
