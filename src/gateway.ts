@@ -79,8 +79,8 @@ export async function openGateway(
 
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
 
-  const app = buildApp();
   const workers = roles.includes('worker') ? openWorkers() : undefined;
+  const app = buildApp();
 
   function buildApp(): Express {
     const audit = createAudit(redis, { prefix });
@@ -103,7 +103,7 @@ export async function openGateway(
       createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
       [
         createMetadataRouter(settings, signingKeys),
-        createHealthRouter(redis, metrics),
+        createHealthRouter(redis, metrics, workers?.canaryAgeMs),
         createScimRouter({
           directory,
           redis,
@@ -151,6 +151,7 @@ export async function openGateway(
       overdueAfterMs: settings.alerts.overdueAfter,
     });
     return {
+      canaryAgeMs: running.canaryAgeMs,
       async close() {
         await running.close();
         await overdue.close();

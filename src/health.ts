@@ -1,18 +1,23 @@
-/** Probes: `/livez` says that the process answers, `/readyz` that Redis does and keeps what it is given. */
+/** Probes: `/livez` says that the process answers, `/readyz` that Redis and our workers do, and nothing given is evicted. */
 import { Router } from 'express';
 import type { Redis } from 'ioredis';
 import type { Metrics } from './metrics.js';
 
-export function createHealthRouter(redis: Redis, metrics: Metrics): Router {
+const CANARY_WITHIN_MS = 15_000;
+
+/** `canaryAgeMs`: of a process that has workers, since when none of them has been seen at work. */
+export function createHealthRouter(redis: Redis, metrics: Metrics, canaryAgeMs?: () => number): Router {
   const router = Router();
   router.get('/livez', (_req, res) => {
     res.json({ status: 'ok' });
   });
   router.get('/readyz', async (_req, res) => {
-    const ready = await isReady(redis);
+    const atWork = canaryAgeMs === undefined || canaryAgeMs() < CANARY_WITHIN_MS;
+    const ready = atWork && (await isReady(redis));
     res.status(ready ? 200 : 503).json({ status: ready ? 'ok' : 'unavailable' });
   });
   router.get('/metrics', async (_req, res) => {
+    if (canaryAgeMs) metrics.canaryAgeSeconds.set(canaryAgeMs() / 1_000);
     res.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   return router;

@@ -39,6 +39,16 @@ export function createMetrics() {
       labelNames: ['tenant'],
       registers,
     }),
+    workersReplaced: new Counter({
+      name: 'universal_logout_workers_replaced_total',
+      help: 'Workers that looked alive and were not, and were replaced.',
+      registers,
+    }),
+    canaryAgeSeconds: new Gauge({
+      name: 'universal_logout_canary_age_seconds',
+      help: 'Time since a job last went through a worker of this process and back.',
+      registers,
+    }),
     doneSeconds: new Histogram({
       name: 'universal_logout_done_seconds',
       help: 'Time from acceptance to the outcome of one app.',

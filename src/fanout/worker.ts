@@ -1,29 +1,31 @@
 /** Carries accepted revocations out: one worker spreads each over its apps, one worker for each app calls it. */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Queue, Worker } from 'bullmq';
+import { type Processor, Queue, Worker, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type App, type CallDependencies, callApp } from './call-app.js';
-import { type AppJob, appQueue, INTAKE_QUEUE, type IntakeJob } from './job.js';
+import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
 import { type SpreadDependencies, spread } from './spread.js';
+import { type Watched, watch } from './watchdog.js';
 import { workerOptions } from './worker-options.js';
 
 const INTAKE_CONCURRENCY = 50;
 const CLOSE_WITHIN_MS = 8_000;
 // A lane can only be paused for a while (429, breaker) where its queue has a limit; this one is never reached.
 const NO_LIMIT = 1_000_000_000;
+const CANARY_EVERY_MS = 2_000;
 
 export type WorkerDependencies = CallDependencies &
   SpreadDependencies & { connection: Redis; prefix: string; apps: readonly App[] };
 
 /** Starts all workers. `close` waits for calls that are under way, then leaves the rest to another worker. */
 export function startWorkers(dependencies: WorkerDependencies) {
-  const { connection, prefix, apps, logger } = dependencies;
+  const { connection, prefix, apps, logger, metrics } = dependencies;
   const stop = new AbortController();
-  const lanes = apps.map((app) => ({ app, name: appQueue(app.tenant, app.id), queue: openQueue(app) }));
-  const queues = new Map(lanes.map(({ app, name, queue }) => [name, { queue, priority: app.delivery.priority }]));
+  const options = workerOptions(connection, prefix);
 
-  function openQueue({ tenant, id }: App): Queue<AppJob> {
-    const queue = new Queue<AppJob>(appQueue(tenant, id), { connection, prefix, skipVersionCheck: true });
+  function openQueue<Data>(name: string): Queue<Data> {
+    const queue = new Queue<Data>(name, { connection, prefix, skipVersionCheck: true });
     queue.on('error', logError);
     return queue;
   }
@@ -32,27 +34,82 @@ export function startWorkers(dependencies: WorkerDependencies) {
     logger.error({ error }, 'redis');
   }
 
-  const options = workerOptions(connection, prefix);
-  const workers = [
-    new Worker<IntakeJob>(INTAKE_QUEUE, spread(dependencies, queues), { ...options, concurrency: INTAKE_CONCURRENCY }),
-    ...lanes.map(
-      ({ app, name, queue }) =>
-        new Worker<AppJob>(name, callApp(dependencies, app, queue, stop.signal), {
-          ...options,
-          concurrency: app.delivery.concurrency,
-          limiter: { max: app.delivery.ratePerSecond ?? NO_LIMIT, duration: 1_000 },
-        }),
+  /** A worker that can be replaced, and what the watchdog has to know of it. */
+  function work(queue: Queue, processor: Processor, more: Partial<WorkerOptions>): Watched {
+    const activity = { active: 0, begunAt: 0 };
+    const counted: Processor = async (job, token) => {
+      activity.active += 1;
+      activity.begunAt = performance.now();
+      try {
+        return await processor(job, token);
+      } finally {
+        activity.active -= 1;
+      }
+    };
+    const start = () => new Worker(queue.name, counted, { ...options, ...more }).on('error', logError);
+    let worker = start();
+    return {
+      queue,
+      worker: () => worker,
+      activity: () => activity,
+      replace() {
+        // Whatever it holds comes back as stalled.
+        void worker.close(true).catch(logError);
+        worker = start();
+      },
+    };
+  }
+
+  const lanes = apps.map((app) => ({ app, queue: openQueue<AppJob>(appQueue(app.tenant, app.id)) }));
+  const queues = new Map(lanes.map(({ app, queue }) => [queue.name, { queue, priority: app.delivery.priority }]));
+
+  // A job that goes through Redis and a worker of this process and back: the process is alive if that is.
+  const canary = openQueue(`{canary.${randomUUID()}}`);
+  let canaryBackAt = performance.now();
+  const fly = async () => {
+    await canary.add('canary', {}, { jobId: 'canary', removeOnComplete: true });
+  };
+  const flights = setInterval(() => void fly().catch(logError), CANARY_EVERY_MS);
+  void fly().catch(logError);
+
+  const watched = [
+    work(openQueue(INTAKE_QUEUE), spread(dependencies, queues), { concurrency: INTAKE_CONCURRENCY }),
+    work(
+      canary,
+      async () => {
+        canaryBackAt = performance.now();
+      },
+      {},
+    ),
+    ...lanes.map(({ app, queue }) =>
+      work(queue, callApp(dependencies, app, queue, stop.signal), {
+        concurrency: app.delivery.concurrency,
+        limiter: { max: app.delivery.ratePerSecond ?? NO_LIMIT, duration: 1_000 },
+      }),
     ),
   ];
-  for (const worker of workers) worker.on('error', logError);
+  const watchdog = watch(watched, {
+    onReplaced(queue) {
+      metrics.workersReplaced.inc();
+      logger.error({ queue }, 'worker.replaced');
+    },
+    onError: logError,
+  });
 
   return {
+    /** Milliseconds since the last canary came back, or since the start. */
+    canaryAgeMs: () => performance.now() - canaryBackAt,
+
     async close(): Promise<void> {
-      const closing = Promise.all(workers.map((worker) => worker.close()));
+      watchdog.close();
+      clearInterval(flights);
+      const closing = Promise.all(watched.map(({ worker }) => worker().close()));
       const closed = await Promise.race([closing.then(() => true), delay(CLOSE_WITHIN_MS, false, { ref: false })]);
       stop.abort();
       if (!closed) await Promise.race([closing, delay(1_000, undefined, { ref: false })]);
-      await Promise.all(lanes.map(({ queue }) => queue.close()));
+      // Nobody else has this one.
+      await Promise.race([canary.obliterate({ force: true }).catch(() => {}), delay(300, undefined, { ref: false })]);
+      await Promise.all(watched.map(({ queue }) => queue.close()));
     },
   };
 }
