@@ -75,11 +75,10 @@ it('the jobs of one that takes none are done by its successor within 15 s; all o
   ];
   const all = [stuck, idle, busy, paused, limited];
   await Promise.all(all.map(({ worker }) => worker().waitUntilReady()));
-  // It runs, and takes no job: what BullMQ 6.2 did after Redis had been away.
+  // It is there, and takes no job: what BullMQ 6.2 did after Redis had been away.
   await stuck.worker().pause(true);
   // The one that it may have been waiting for already; the next is not taken.
   await stuck.queue.add('job', {});
-  expect(stuck.worker().isRunning()).toBe(true);
   await paused.queue.pause();
   await limited.queue.rateLimit(60_000);
   await busy.queue.add('job', { ms: 14_000 });
