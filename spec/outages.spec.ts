@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { ADA, type Endpoint, PATH, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
-import { type OwnRedis, startOwnRedis, startWire } from './support/own-redis.js';
+import { type OwnRedis, startOwnRedis } from './support/own-redis.js';
 import { answer } from './support/target-app.js';
+import { startWire } from './support/wire.js';
 import { startWorkerProcess } from './support/worker-process.js';
 
 let redis: OwnRedis;

@@ -1,8 +1,7 @@
-/** A Redis of one spec's own, to be killed, stopped and starved, and a wire to it that can go dead. */
+/** A Redis of one spec's own, to be killed, stopped and starved. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -68,55 +67,13 @@ export async function startOwnRedis() {
     /** Still there, and silent. */
     pause: () => signal('SIGSTOP'),
     resume: () => signal('SIGCONT'),
+    /** Past every wire. */
+    admin,
     set: (name: string, value: string) => admin.config('SET', name, value),
     async close(): Promise<void> {
       admin.disconnect();
       await kill();
       rmSync(dir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** A wire to a port that goes dead, without being cut, from the first bytes on that `isLast` picks out. */
-export async function startWire(port: number) {
-  let isLast: (bytes: string) => boolean = () => false;
-  let dead = false;
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from);
-      from.on('data', (bytes: Buffer) => {
-        if (from === near && isLast(bytes.toString('latin1'))) dead = true;
-        if (!dead) to.write(bytes);
-      });
-      from.on('error', () => {});
-      from.on('close', () => to.destroy());
-    }
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const cut = () => {
-    for (const socket of sockets) socket.destroy();
-    sockets.clear();
-  };
-  return {
-    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    deadFrom(choice: typeof isLast) {
-      isLast = choice;
-    },
-    /** New connections go through again. */
-    mend() {
-      dead = false;
-      isLast = () => false;
-      cut();
-    },
-    async close(): Promise<void> {
-      cut();
-      server.close();
-      await once(server, 'close');
     },
   };
 }
