@@ -43,10 +43,16 @@ export function auditFields(entry: Partial<AuditEntry>): string[] {
   return Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]));
 }
 
-export function createAudit(redis: Redis, { prefix }: { prefix: string }) {
+/** Whose trail has what is said of a tenant that the settings do not have. No tenant's id looks like this. */
+export const NO_TENANT = '_';
+
+/** Anybody can name a tenant that there is not, so such have one trail together, and no keys of their own. */
+export function createAudit(redis: Redis, { prefix, tenants }: { prefix: string; tenants: readonly string[] }) {
+  const known = new Set(tenants);
   return {
     async record(entry: AuditEntry): Promise<void> {
-      await redis.xadd(auditKey(prefix, entry.tenant), '*', ...auditFields(entry));
+      const tenant = known.has(entry.tenant) ? entry.tenant : NO_TENANT;
+      await redis.xadd(auditKey(prefix, tenant), '*', ...auditFields(entry));
     },
   };
 }

@@ -72,6 +72,7 @@ export async function openGateway(
   const signingKeys = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
   const outbound = createOutbound(settings.outbound);
   const metrics = createMetrics();
+  const tenants = settings.tenants.map(({ id }) => id);
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
   const enqueue = createEnqueue(redis, prefix, dataKeys);
@@ -83,7 +84,7 @@ export async function openGateway(
   const app = buildApp();
 
   function buildApp(): Express {
-    const audit = createAudit(redis, { prefix });
+    const audit = createAudit(redis, { prefix, tenants });
     const limits = createLimits(redis, { prefix, ...settings.limits });
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
@@ -135,7 +136,7 @@ export async function openGateway(
       apps: appsToCall(config),
       records: createRevocationRecords(connection, keep),
       attempts: createAttempts(connection, keep),
-      audit: createAudit(connection, { prefix }),
+      audit: createAudit(connection, { prefix, tenants }),
       dataKeys,
       closed: async () => {},
       keepFailedSeconds: Math.max(KEEP_FAILED_MS, settings.retention.revocations) / 1_000,
