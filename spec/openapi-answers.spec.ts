@@ -191,6 +191,7 @@ describe('without Redis', () => {
     const api = (path: string) => request(url).get(path).set('authorization', `Bearer ${ADMIN_TOKEN}`);
     expectDocumented('listRevocations', 503, await api('/api/revocations'), 'redis_unavailable');
     expectDocumented('readRevocation', 503, await api('/api/revocations/rev_1'), 'redis_unavailable');
+    expectDocumented('readValidAfter', 503, await api('/api/sessions/valid-after?id=1'), 'redis_unavailable');
     expectDocumented('isReady', 503, await request(url).get('/readyz'));
     expectDocumented('isAlive', 200, await request(url).get('/livez'));
     const users = request(url).get('/scim/v2/Users').set('authorization', `Bearer ${SCIM_TOKEN}`);

@@ -35,6 +35,7 @@ import { createReplay } from './revocation/replay.js';
 import { createRevocationRouter } from './revocation/router.js';
 import { createTrusts } from './revocation/trust.js';
 import { createScimRouter } from './scim/router.js';
+import { createValidAfter } from './valid-after.js';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -87,11 +88,13 @@ export async function openGateway(
     const audit = createAudit(redis, { prefix, tenants });
     const limits = createLimits(redis, { prefix, ...settings.limits });
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
+    const validAfter = createValidAfter(redis, keep);
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
     const accept = createAccept({
       users: directory.users,
       replay: createReplay(redis, prefix),
       enqueue,
+      validAfter,
       records,
       apps: (tenant) => appsOf.get(tenant) ?? [],
       limit: limits.accepted,
@@ -111,11 +114,14 @@ export async function openGateway(
           prefix,
           publicUrl: settings.publicUrl,
           tenants: settings.tenants,
-          onDeactivate: createDeactivation({ tenants: settings.tenants, enqueue, gateway: settings.publicUrl, now }),
+          onDeactivate: createDeactivation({
+            ...{ tenants: settings.tenants, enqueue, validAfter },
+            ...{ gateway: settings.publicUrl, now },
+          }),
           logger,
         }),
         createOperatorRouter({
-          ...{ records, enqueue, lanes, users: directory.users, audit, settings, now },
+          ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },
           ...{ apps: appsToCall(config), send: outbound.send, adminToken: config.adminToken },
         }),
       ],

@@ -140,6 +140,10 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
           .describe('Log a user out whom the provisioning deactivates or deletes.'),
       })
       .optional(),
+    sessions: z
+      .strictObject({ tokens: z.array(z.string().min(20, 'needs at least 20 characters')).min(1) })
+      .optional()
+      .describe('Bearers of these may ask when a person of this tenant was last logged out, and nothing else.'),
     emailLocalPart: z
       .enum(['any-case', 'exact'])
       .default('any-case')

@@ -13,6 +13,7 @@ const ROOT = [
   'request-error.ts',
   'request-body.ts',
   'settings.ts',
+  'valid-after.ts',
 ];
 
 /** Who may import what: a file or a folder, and the files and folders that it may name. A new part needs a line. */
@@ -36,6 +37,7 @@ const ARROWS: Record<string, string[]> = {
   'logger.ts': [],
   'metrics.ts': [],
   'request-error.ts': [],
+  'valid-after.ts': [],
   'directory/': ['directory/'],
   'outbound/': ['outbound/', 'key-file.ts'],
   'connectors/registry.ts': ['connectors/'],

@@ -16,6 +16,8 @@ export type EndpointOptions = {
   /** What the trust of the default tenant has beside issuers, client and keys; `moreTrusts` come beside it. */
   trust?: (issuer: string) => Trust;
   moreTrusts?: (issuer: string) => Trust[];
+  /** What else the default tenant has. */
+  tenant?: object;
   moreTenants?: (issuer: string) => object[];
   limits?: object;
   /** What else is given to the gateway: its roles, its prefix, its Redis. */
@@ -34,6 +36,7 @@ export async function startEndpoint(options: EndpointOptions = {}) {
     tenants: [
       {
         id: 'default',
+        ...options.tenant,
         trusts: [
           { id: 'okta', issuers: [issuer], client: CLIENT, keys: { jwksUri }, ...options.trust?.(issuer) },
           ...(options.moreTrusts?.(issuer) ?? []),

@@ -14,6 +14,8 @@ import { orUnavailable } from '../redis.js';
 import { readBody } from '../request-body.js';
 import { RequestError } from '../request-error.js';
 import type { Settings } from '../settings.js';
+import type { ValidAfter } from '../valid-after.js';
+import { parse } from './parse.js';
 import { viewRevocation } from './view.js';
 
 const PAGE = 50;
@@ -31,7 +33,7 @@ const listQuery = z.strictObject({
     .optional(),
 });
 
-const identifier = z.string().min(1).max(1_000);
+export const identifier = z.string().min(1).max(1_000);
 
 const order = z
   .strictObject({
@@ -51,13 +53,14 @@ export type RevocationsDependencies = {
   enqueue: Enqueue;
   lanes: Lanes;
   users: Pick<Users, 'find'>;
+  validAfter: ValidAfter;
   audit: Audit;
   settings: Settings;
   now: () => number;
 };
 
 export function createRevocationsRouter(dependencies: RevocationsDependencies): Router {
-  const { records, enqueue, lanes, users, audit, settings, now } = dependencies;
+  const { records, enqueue, lanes, users, validAfter, audit, settings, now } = dependencies;
   const router = Router();
   const tenants = settings.tenants.map(({ id }) => id);
 
@@ -101,7 +104,8 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
       ...{ revocationId, tenant, trust: 'operator', user: user.resource.id, mode },
       ...{ via: [settings.publicUrl], acceptedAt: now(), accounts },
     };
-    await orUnavailable(enqueue.add(revocation));
+    const raised = mode === 'full' ? validAfter.raise(revocation) : undefined;
+    await orUnavailable(Promise.all([raised, enqueue.add(revocation)]));
     // The worker would do it a moment later; whoever asks was promised a place to look.
     await orUnavailable(records.open(revocation));
     res.status(202).location(`/api/revocations/${revocationId}`);
@@ -137,22 +141,6 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
   }
 
   return router;
-}
-
-function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const names = parsed.error.issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys' ? issue.keys : [String(issue.path[0] ?? '')],
-  );
-  const wrong = names.filter((name) => name !== '');
-  throw new RequestError(
-    400,
-    'malformed_request',
-    wrong.length > 0
-      ? `Wrong or unknown: ${wrong.join(', ')}.`
-      : `Name one user by one of ${identifierKinds.join(', ')}, in a JSON object.`,
-  );
 }
 
 function parseJson(body: Buffer): unknown {

@@ -1,13 +1,16 @@
-/** What operators see and do: everything under `/api`, for bearers of ADMIN_TOKEN. */
+/** What operators see and do: everything under `/api`, for bearers of ADMIN_TOKEN; and what apps ask of sessions. */
 import { Router } from 'express';
 import { type AppsDependencies, createAppsRouter } from './apps.js';
 import { requireAdmin } from './authenticate.js';
 import { createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
+import { createSessionsRouter } from './sessions.js';
 
 export type OperatorDependencies = RevocationsDependencies & AppsDependencies & { adminToken: string | undefined };
 
 export function createOperatorRouter(dependencies: OperatorDependencies): Router {
   const router = Router();
+  // Apps ask this one with tokens of their own, so it comes before the operators' door.
+  router.use(createSessionsRouter(dependencies));
   router.use('/api', requireAdmin(dependencies.adminToken));
   router.use(createRevocationsRouter(dependencies), createAppsRouter(dependencies));
   return router;

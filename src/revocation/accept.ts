@@ -8,6 +8,7 @@ import type { Enqueue } from '../fanout/enqueue.js';
 import type { RevocationRecords } from '../fanout/record.js';
 import { orUnavailable } from '../redis.js';
 import { RequestError, type RequestErrorCode, Unavailable } from '../request-error.js';
+import type { ValidAfter } from '../valid-after.js';
 import { type Caller, SKEW_SECONDS, unauthenticated } from './authenticate.js';
 import type { Limits } from './limits.js';
 import type { Replay } from './replay.js';
@@ -22,6 +23,7 @@ export type AcceptDependencies = {
   users: Pick<Users, 'find'>;
   replay: Replay;
   enqueue: Enqueue;
+  validAfter: ValidAfter;
   records: Pick<RevocationRecords, 'exists'>;
   apps: (tenant: string) => readonly AssignedApp[];
   limit: Limits['accepted'];
@@ -32,7 +34,7 @@ export type AcceptDependencies = {
 
 /** Throws RequestError 400, 401, 403, 404, 422 or 429, or Unavailable where Redis does not answer. */
 export function createAccept(dependencies: AcceptDependencies) {
-  const { users, replay, enqueue, records, apps, limit, gateway, now } = dependencies;
+  const { users, replay, enqueue, validAfter, records, apps, limit, gateway, now } = dependencies;
 
   return async function accept(caller: Caller, body: Buffer): Promise<Accepted> {
     const { trust, jti, exp, via } = caller;
@@ -58,19 +60,19 @@ export function createAccept(dependencies: AcceptDependencies) {
       await withinLimit;
       const user = userOf(await resolution);
       if (via.includes(gateway)) return { revocationId, state: 'looped' };
-      await orUnavailable(
-        enqueue.add({
-          revocationId,
-          tenant: trust.tenant,
-          trust: trust.id,
-          user: user.resource.id,
-          mode: trust.mode,
-          via: [...via, gateway],
-          acceptedAt: now(),
-          // The accounts of now: a deprovisioning a second later strands nothing.
-          accounts: accountsOf(user, apps(trust.tenant)),
-        }),
-      );
+      const revocation = {
+        revocationId,
+        tenant: trust.tenant,
+        trust: trust.id,
+        user: user.resource.id,
+        mode: trust.mode,
+        via: [...via, gateway],
+        acceptedAt: now(),
+        // The accounts of now: a deprovisioning a second later strands nothing.
+        accounts: accountsOf(user, apps(trust.tenant)),
+      };
+      const raised = trust.mode === 'full' ? validAfter.raise(revocation) : undefined;
+      await orUnavailable(Promise.all([raised, enqueue.add(revocation)]));
       return { revocationId, state: 'accepted' };
     } catch (error) {
       const concluded = conclude(jwt, bodyHash, error);

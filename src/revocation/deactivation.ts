@@ -5,14 +5,16 @@ import type { User } from '../directory/user.js';
 import type { Enqueue } from '../fanout/enqueue.js';
 import { orUnavailable } from '../redis.js';
 import type { TenantSettings } from '../settings.js';
+import type { ValidAfter } from '../valid-after.js';
 
 export function createDeactivation(dependencies: {
   tenants: readonly TenantSettings[];
   enqueue: Enqueue;
+  validAfter: ValidAfter;
   gateway: string;
   now: () => number;
 }) {
-  const { tenants, enqueue, gateway, now } = dependencies;
+  const { tenants, enqueue, validAfter, gateway, now } = dependencies;
 
   /**
    * Before the user is changed, so that a crash in between costs a repeat and never the revocation. The id comes
@@ -25,17 +27,16 @@ export function createDeactivation(dependencies: {
     const hash = createHash('sha256')
       .update(JSON.stringify([tenant, id, meta.version]))
       .digest('hex');
-    await orUnavailable(
-      enqueue.add({
-        revocationId: `rev_${hash.slice(0, 32)}`,
-        tenant,
-        trust: 'scim',
-        user: id,
-        mode: 'full',
-        via: [gateway],
-        acceptedAt: now(),
-        accounts: accountsOf(user, settings.apps),
-      }),
-    );
+    const revocation = {
+      revocationId: `rev_${hash.slice(0, 32)}`,
+      tenant,
+      trust: 'scim',
+      user: id,
+      mode: 'full' as const,
+      via: [gateway],
+      acceptedAt: now(),
+      accounts: accountsOf(user, settings.apps),
+    };
+    await orUnavailable(Promise.all([validAfter.raise(revocation), enqueue.add(revocation)]));
   };
 }
