@@ -22,7 +22,9 @@ it('gives a caller who invents tenants no key in Redis for each', async () => {
   await eventually(gateway.audit, ({ length }) => length >= 23);
   const keys = await gateway.redis.keys(`${gateway.prefix}:{*}:audit`);
   const trail = (tenant: string) => auditKey(gateway.prefix, tenant);
-  expect(keys.sort()).toEqual([trail(NO_TENANT), trail('default')].sort());
+  expect(keys.toSorted((a, b) => a.localeCompare(b))).toEqual(
+    [trail(NO_TENANT), trail('default')].toSorted((a, b) => a.localeCompare(b)),
+  );
   // What was asked for is still written down.
   const named = (await gateway.audit()).map(({ tenant }) => tenant);
   expect(named).toEqual(expect.arrayContaining(invented));
