@@ -188,6 +188,12 @@ function checkAcross(settings: unknown, report: Report): void {
   list(tenants).forEach((tenant, t) => {
     checkUnique(list(tenant.trusts), ['tenants', t, 'trusts'], report);
     checkUnique(list(tenant.apps), ['tenants', t, 'apps'], report);
+    checkUnique(list(tenant.events), ['tenants', t, 'events'], report);
+    list(tenant.events).forEach((receiver, i) => {
+      for (const kind of ['webhook', 'caep']) {
+        checkScheme(['tenants', t, 'events', i, kind, 'url'], record(receiver[kind]).url);
+      }
+    });
     const pairs = new Set<string>();
     list(tenant.trusts).forEach((trust, i) => {
       const path = ['tenants', t, 'trusts', i];

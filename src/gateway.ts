@@ -10,11 +10,13 @@ import { registry } from './connectors/registry.js';
 import { loadDataKeys } from './data-key-file.js';
 import { tellDataKeys } from './data-key-use.js';
 import { createDirectory } from './directory/directory.js';
+import { identifierOf } from './directory/user.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
 import { startAlerts } from './fanout/alert.js';
 import { createAttempts } from './fanout/attempt.js';
 import type { App } from './fanout/call-app.js';
 import { createEnqueue } from './fanout/enqueue.js';
+import { startEvents } from './fanout/events.js';
 import { createLanes } from './fanout/lanes.js';
 import { watchOverdue } from './fanout/overdue.js';
 import { createRevocationRecords } from './fanout/record.js';
@@ -135,6 +137,20 @@ export async function openGateway(
     const target = settings.alerts.webhook;
     const onError = (error: Error) => logger.warn({ error }, 'alert');
     const alerts = target && startAlerts({ connection, prefix, target, send: outbound.send, now, onError });
+    const callContext = { publicUrl: settings.publicUrl, signingKeys, send: outbound.send };
+    const people = createDirectory(connection, prefix, { graceMs: settings.assignmentGrace, now });
+    const events = startEvents({
+      ...{ connection, prefix, callContext, now },
+      receivers: settings.tenants.flatMap((tenant) => tenant.events.map((one) => ({ ...one, tenant: tenant.id }))),
+      records: createRevocationRecords(connection, keep),
+      async subjectOf(tenant, user, format) {
+        const [[found] = []] = await people.users.find(tenant, [{ kind: 'id', value: user }]);
+        const name = found && identifierOf(found.resource, format === 'email' ? 'email' : 'externalId');
+        if (name === undefined) return undefined;
+        return format === 'email' ? { format, email: name } : { format, id: name };
+      },
+      onError: (error, { tenant, id }) => logger.warn({ error, tenant, receiver: id }, 'event'),
+    });
     const running = startWorkers({
       connection,
       prefix,
@@ -144,12 +160,12 @@ export async function openGateway(
       attempts: createAttempts(connection, keep),
       audit: createAudit(connection, { prefix, tenants }),
       dataKeys,
-      closed: async () => {},
+      closed: events.closed,
       keepFailedSeconds: Math.max(KEEP_FAILED_MS, settings.retention.revocations) / 1_000,
       metrics,
       logger,
       now,
-      callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
+      callContext,
     });
     const overdue = watchOverdue({
       ...{ connection, prefix, alerts, metrics, logger, now },
@@ -162,6 +178,7 @@ export async function openGateway(
       async close() {
         await running.close();
         await overdue.close();
+        await events.close();
         await alerts?.close();
         connection.disconnect();
       },

@@ -126,6 +126,25 @@ function app(connectors: readonly Connector<unknown>[]) {
 
 const webhookTarget = z.strictObject({ url: httpUrl, secret: webhookSecret });
 
+const receiver = z.union(
+  [
+    z.strictObject({ id, webhook: webhookTarget }),
+    z.strictObject({
+      id,
+      caep: z.strictObject({
+        url: httpUrl,
+        audience: z.string().min(1),
+        bearer: z.string().min(1).optional(),
+        subject: z
+          .enum(['email', 'opaque'])
+          .default('email')
+          .describe('How the person is named: by e-mail address, or by externalId as an opaque identifier.'),
+      }),
+    }),
+  ],
+  { error: 'needs id and exactly one of webhook or caep' },
+);
+
 /** The settings file under a registry of connectors. */
 export function settingsSchema(connectors: readonly Connector<unknown>[]) {
   const tenant = z.strictObject({
@@ -149,6 +168,10 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
       .default('any-case')
       .describe('Whether Ada@ and ada@ are one mailbox; the domain never depends on case.'),
     apps: z.array(app(connectors)).default([]),
+    events: z
+      .array(receiver)
+      .default([])
+      .describe('Who is told when a revocation is over: by a signed webhook, or by a CAEP session-revoked SET.'),
   });
   return z.strictObject({
     publicUrl: publicUrl.describe('The address under which callers reach the gateway; audiences come from here.'),

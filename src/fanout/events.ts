@@ -1,0 +1,137 @@
+/** Tells receivers of the settings that a revocation is over: a signed webhook, or a CAEP session-revoked SET. */
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Call, ConnectorError } from '../connectors/connector.js';
+import { request } from '../connectors/request.js';
+import { signedHeaders } from '../outbound/signed-headers.js';
+import type { Closed } from './call-app.js';
+import { jobOptions } from './job.js';
+import type { RevocationRecord, RevocationRecords } from './record.js';
+import { retryDelayMs } from './retry.js';
+import { RetryLater, workerOptions } from './worker-options.js';
+
+const TIMEOUT_MS = 10_000;
+const RETRY_FOR_MS = 72 * 3_600_000;
+const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
+
+/** A receiver of one tenant's events. */
+export type Receiver = { tenant: string; id: string } & (
+  | { webhook: { url: string; secret: string } }
+  | { caep: { url: string; audience: string; bearer?: string | undefined; subject: 'email' | 'opaque' } }
+);
+
+/** How CAEP names a person (RFC 9493). */
+type Subject = { format: 'email'; email: string } | { format: 'opaque'; id: string };
+
+type EventJob = { revocationId: string };
+
+export type EventsDependencies = {
+  connection: Redis;
+  prefix: string;
+  receivers: readonly Receiver[];
+  records: RevocationRecords;
+  /** The person as a receiver knows it; undefined where the directory has forgotten it, or it has no such name. */
+  subjectOf: (tenant: string, user: string, format: Subject['format']) => Promise<Subject | undefined>;
+  callContext: Pick<Call, 'publicUrl' | 'signingKeys' | 'send'>;
+  now: () => number;
+  onError: (error: Error, receiver: Receiver) => void;
+};
+
+/** Each receiver has a queue of its own, so that one that is dead delays no other. */
+export function startEvents(dependencies: EventsDependencies) {
+  const { connection, prefix, receivers, records, subjectOf, callContext, now, onError } = dependencies;
+  const lanes = receivers.map((receiver) => {
+    const name = `{events.${receiver.tenant}.${receiver.id}}`;
+    const queue = new Queue<EventJob>(name, { connection, prefix, skipVersionCheck: true });
+    const worker = new Worker<EventJob>(name, tell(receiver), workerOptions(connection, prefix));
+    queue.on('error', (error) => onError(error, receiver));
+    worker.on('error', (error) => onError(error, receiver));
+    return { receiver, queue, worker };
+  });
+
+  function tell(receiver: Receiver) {
+    return async (job: Job<EventJob>): Promise<void> => {
+      const record = await records.read(receiver.tenant, job.data.revocationId);
+      if (!record) return;
+      try {
+        await ('webhook' in receiver ? sendWebhook(receiver.webhook, record) : sendSet(receiver.caep, record));
+      } catch (error) {
+        if (!(error instanceof ConnectorError)) throw error;
+        const at = { attempt: job.attemptsMade + 1, ageMs: now() - job.timestamp, retryForMs: RETRY_FOR_MS };
+        const delayMs = retryDelayMs(error, at);
+        onError(error, receiver);
+        throw delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
+      }
+    };
+  }
+
+  const call = () => ({ send: callContext.send, signal: AbortSignal.timeout(TIMEOUT_MS), now: () => new Date(now()) });
+
+  async function sendWebhook({ url, secret }: { url: string; secret: string }, record: RevocationRecord) {
+    const { revocationId, tenant, user, mode, status, acceptedAt, completedAt = now(), apps } = record;
+    const data = {
+      ...{ revocationId, tenant, user, mode, acceptedAt: iso(acceptedAt), tookMs: completedAt - acceptedAt },
+      apps: Object.entries(apps).map(([app, { state }]) => ({ app, state })),
+    };
+    const body = JSON.stringify({ type: `revocation.${status}`, timestamp: iso(completedAt), data });
+    const headers = signedHeaders([secret], `event_${revocationId}_${status}`, new Date(now()), body);
+    await request('events: POST of a webhook', url, { method: 'POST', headers, body }, call());
+  }
+
+  /** RFC 8935 push of a SET (RFC 8417) with the session-revoked event of CAEP 1.0 §3.1; signed anew each time, one `jti`. */
+  async function sendSet(target: Extract<Receiver, { caep: object }>['caep'], record: RevocationRecord) {
+    const { revocationId, tenant, user, trust, acceptedAt } = record;
+    const subject = await subjectOf(tenant, user, target.subject);
+    if (!subject) throw new ConnectorError('not_found', 'events: the directory has no such name for the person');
+    const set = await callContext.signingKeys.sign('secevent+jwt', {
+      iss: callContext.publicUrl,
+      aud: target.audience,
+      iat: Math.floor(now() / 1_000),
+      jti: `${revocationId}.session-revoked`,
+      txn: revocationId,
+      sub_id: subject,
+      events: {
+        [SESSION_REVOKED]: {
+          event_timestamp: Math.floor(acceptedAt / 1_000),
+          ...(trust === 'operator' && { initiating_entity: 'admin' }),
+        },
+      },
+    });
+    const headers = {
+      'content-type': 'application/secevent+jwt',
+      accept: 'application/json',
+      ...(target.bearer !== undefined && { authorization: `Bearer ${target.bearer}` }),
+    };
+    await request('events: POST of a SET', target.url, { method: 'POST', headers, body: set }, call());
+  }
+
+  /** A revocation that is over is told to every receiver of its tenant, once, also where it is called twice. */
+  const closed: Closed = async (tenant, revocationIds, statuses) => {
+    const mine = lanes.filter(({ receiver }) => receiver.tenant === tenant);
+    if (mine.length === 0) return;
+    await Promise.all(
+      revocationIds.map(async (revocationId, index) => {
+        const status = statuses[index] ?? (await records.read(tenant, revocationId))?.status;
+        if (status !== 'completed' && status !== 'failed') return;
+        for (const { receiver, queue } of mine) {
+          // Sessions may live on where an app was not reached: CAEP has no word for that.
+          if ('caep' in receiver && status === 'failed') continue;
+          const opts = { ...jobOptions, removeOnFail: { age: 30 * 86_400 }, jobId: `${revocationId}_${status}` };
+          await queue.add('event', { revocationId }, opts);
+        }
+      }),
+    );
+  };
+
+  return {
+    closed,
+    async close(): Promise<void> {
+      await Promise.all(lanes.map(({ worker }) => worker.close()));
+      await Promise.all(lanes.map(({ queue }) => queue.close()));
+    },
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
