@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { startOkta } from '../spec/support/okta.js';
 import { mulberry32 } from '../spec/support/random.js';
+import { writeFigures } from './support/figure.js';
 import { ADMIN_TOKEN, build, createGateway, PATH } from './support/gateway.js';
 import { describeMachine } from './support/machine.js';
 import { type Mood, startMoodyApp } from './support/moody-apps.js';
@@ -108,6 +109,13 @@ console.log(
   ])}\n`,
 );
 console.log(`answers: ${JSON.stringify(answers)}`);
+writeFigures('chaos', [
+  [
+    `${options.minutes} min of \`kill -9\` of api, worker and Redis, ten apps, four of them in trouble: accepted, lost`,
+    `${accepted}, ${lost}`,
+  ],
+  ['calls repeated after a success, for want of a word that it was one', `${second.length} of ${count * apps.length}`],
+]);
 process.exit(lost > 0 || accepted < count ? 1 : 0);
 
 /** Evenly over the time, whatever dies meanwhile. */
