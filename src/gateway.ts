@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
 import { createApp } from './app.js';
+import { startSealing } from './audit/seal.js';
 import { createAudit } from './audit.js';
 import type { Config } from './config.js';
 import { registry } from './connectors/registry.js';
@@ -173,10 +174,17 @@ export async function openGateway(
       tenants: settings.tenants.map(({ id }) => id),
       overdueAfterMs: settings.alerts.overdueAfter,
     });
+    const sealing = startSealing({
+      ...{ redis, prefix, signingKeys, logger, now },
+      file: join(config.dataDir, 'audit-checkpoints.jsonl'),
+      retentionMs: settings.retention.audit,
+      tenants: settings.tenants.map(({ id }) => id),
+    });
     return {
       canaryAgeMs: running.canaryAgeMs,
       async close() {
         await running.close();
+        await sealing.close();
         await overdue.close();
         await events.close();
         await alerts?.close();

@@ -34,6 +34,7 @@ const ARROWS: Record<string, string[]> = {
   'data-key-use.ts': ['data-key.ts'],
   'key-file.ts': [],
   'audit.ts': [],
+  'audit/': ['audit/', 'audit.ts', 'logger.ts', 'redis.ts', 'outbound/signing-keys.ts'],
   'logger.ts': [],
   'metrics.ts': [],
   'request-error.ts': [],

@@ -85,7 +85,9 @@ export async function startGateway(
      */
     async state(): Promise<Record<string, string>> {
       const keys = (await redis.keys(`${prefix}:*`))
-        .filter((key) => !/{canary\.|:(audit|meta|stalled-check|limiter|lane:[^:]+|data-keys)$/.test(key))
+        .filter(
+          (key) => !/{canary\.|:(audit|audit:checkpoints|meta|stalled-check|limiter|lane:[^:]+|data-keys)$/.test(key),
+        )
         .sort();
       const values = await Promise.all(keys.map((key) => contentOf(redis, key)));
       return Object.fromEntries(keys.map((key, index) => [key, values[index] ?? '']));
