@@ -67,6 +67,21 @@ config
   .description('print the JSON Schema of the settings file, for editors')
   .action(async () => (await import('./commands/config.js')).printSchema());
 
+const audit = program.command('audit').description('the audit trail: who asked for what, and what became of it');
+audit
+  .command('verify')
+  .description('whether every record is as it was sealed; exit code 1 and a sentence for each that is not')
+  .option('--tenant <id>', 'one tenant; all without it')
+  .option('--checkpoints <file...>', 'checkpoints kept elsewhere, beside those in DATA_DIR: JSON lines, or an export')
+  .action(async (options) => (await import('./commands/audit/verify.js')).verifyAudit(options));
+audit
+  .command('export')
+  .description('the records as JSON lines on standard output, each checkpoint after the records that it vouches for')
+  .option('--tenant <id>', 'one tenant; all without it')
+  .option('--since <time>', 'the first moment, e.g. 2026-03-31 or 2026-03-31T12:00:00Z')
+  .option('--until <time>', 'the last moment')
+  .action(async (options) => (await import('./commands/audit/export.js')).exportAudit(options));
+
 const dataKey = program.command('data-key').description('the keys that encrypt job data in Redis');
 dataKey
   .command('new')

@@ -1,0 +1,49 @@
+/** `universal-logout audit verify`: whether every record of the audit trail is as it was sealed. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkpointsKey, createCheckpointReader } from '../../audit/checkpoint.js';
+import { verifyTrail } from '../../audit/verify.js';
+import { auditKey } from '../../audit.js';
+import { loadSigningKeys } from '../../outbound/signing-keys.js';
+import { CommandError } from '../command-error.js';
+import { grouped } from '../progress.js';
+import { withRedis } from '../with-redis.js';
+import { checkpointFiles, readWitnesses } from './witnesses.js';
+
+const MAX_SHOWN = 1_000;
+
+export type VerifyOptions = { tenant?: string; checkpoints?: string[] };
+
+/** Throws where anything is not as it was sealed. */
+export async function verifyAudit({ tenant: only, checkpoints = [] }: VerifyOptions): Promise<void> {
+  await withRedis(async ({ config, redis, prefix }) => {
+    const keyFile = join(config.dataDir, 'signing-keys.json');
+    // Reading it makes it where it is missing, and fresh keys have signed nothing.
+    if (!existsSync(keyFile)) {
+      throw new CommandError(`There is no ${keyFile}: run this with the DATA_DIR of the gateway that seals the trail.`);
+    }
+    const read = createCheckpointReader({ keys: (await loadSigningKeys(keyFile)).jwks.keys });
+    const files = [...(await checkpointFiles(config.dataDir)), ...checkpoints];
+    const known = config.settings.tenants.map(({ id }) => id);
+    let wrong = 0;
+
+    for (const tenant of only === undefined ? known : [only]) {
+      const { witnesses, findings, unreadable } = await readWitnesses(files, tenant, read);
+      const kept = await redis.exists(auditKey(prefix, tenant), checkpointsKey(prefix, tenant));
+      if (kept === 0 && witnesses.length === 0 && findings.length === 0 && !known.includes(tenant)) {
+        throw new CommandError(`There is no tenant ${tenant}, neither in the settings nor with an audit trail.`);
+      }
+      const verified = await verifyTrail({ redis, prefix, tenant, read, witnesses });
+      const all = [...findings, ...verified.findings];
+      wrong += all.length;
+      for (const { sentence } of all.slice(0, MAX_SHOWN)) console.log(`Tenant ${tenant}: ${sentence}`);
+      if (all.length > MAX_SHOWN) console.log(`Tenant ${tenant}: and ${grouped(all.length - MAX_SHOWN)} more.`);
+      if (unreadable > 0) console.log(`Tenant ${tenant}: passed over, since they are no JSON: ${unreadable} lines.`);
+      const since = verified.since === undefined ? '' : ` since ${new Date(verified.since).toISOString()}`;
+      console.log(
+        `Tenant ${tenant}: ${grouped(verified.records)} records${since} are as they were sealed; ${grouped(verified.unsealed)} are not sealed yet; checkpoints in files: ${grouped(witnesses.length)}.`,
+      );
+    }
+    if (wrong > 0) throw new CommandError(`The audit trail is not as it was sealed: ${grouped(wrong)} findings.`);
+  });
+}
