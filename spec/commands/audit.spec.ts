@@ -1,0 +1,181 @@
+/** `audit verify` and `audit export` as people run them. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeJwt } from 'jose';
+import { type AuditTrail, openAuditTrail } from '../support/audit-trail.js';
+import { createFolder, runCommand } from '../support/command.js';
+import { type Database, openDatabase } from '../support/database.js';
+
+const RUN_MS = 60_000;
+
+const folder = createFolder({ tenants: [{ id: 'default' }, { id: 'acme' }] });
+const dataDir = join(folder, 'data');
+let database: Database;
+let trail: AuditTrail;
+
+beforeAll(async () => {
+  mkdirSync(dataDir);
+  database = await openDatabase();
+  trail = await openAuditTrail({ url: database.url, prefix: 'ul', dataDir });
+});
+beforeEach(async () => {
+  await database.redis.flushdb();
+  writeFileSync(trail.file, '');
+});
+afterAll(async () => {
+  await trail.close();
+  await database.close();
+});
+
+const run = (...args: string[]) => runCommand(['audit', ...args], { folder, env: { REDIS_URL: database.url } });
+
+describe('audit verify', () => {
+  it(
+    'says since when how many records are as they were sealed',
+    async () => {
+      await trail.record(3);
+      await trail.sealer().seal('default');
+      await trail.record(1);
+      const since = new Date(Number((await trail.entries())[0]?.[0].split('-')[0])).toISOString();
+      expect(await run('verify')).toEqual({
+        code: 0,
+        signal: null,
+        stdout:
+          `Tenant default: 3 records since ${since} are as they were sealed; 1 are not sealed yet; checkpoints in files: 1.\n` +
+          'Tenant acme: 0 records are as they were sealed; 0 are not sealed yet; checkpoints in files: 0.\n',
+        stderr: '',
+      });
+    },
+    RUN_MS,
+  );
+
+  it(
+    'says what is wrong, and ends with 1',
+    async () => {
+      await trail.record(3);
+      await trail.sealer().seal('default');
+      const [, [id] = ['']] = await trail.entries();
+      await trail.redis.xdel(trail.key, id);
+      const { code, stdout, stderr } = await run('verify', '--tenant', 'default');
+      expect(code).toBe(1);
+      expect(stdout).toMatch(new RegExp(`^Tenant default: Record ${id} \\(.*\\) is missing\\.\\n`));
+      expect(stderr).toBe('The audit trail is not as it was sealed: 1 findings.\n');
+    },
+    RUN_MS,
+  );
+
+  it(
+    'takes checkpoints that were kept elsewhere: a copy of the file, or an export',
+    async () => {
+      await trail.record(3);
+      await trail.sealer().seal('default');
+      const copy = join(folder, 'copy.jsonl');
+      const exported = join(folder, 'export.jsonl');
+      writeFileSync(exported, (await run('export', '--tenant', 'default')).stdout);
+      renameSync(trail.file, copy);
+      await database.redis.flushdb();
+      expect((await run('verify')).code).toBe(0);
+      for (const file of [copy, exported]) {
+        const { code, stdout } = await run('verify', '--checkpoints', file);
+        expect(code).toBe(1);
+        expect(stdout).toContain(`Tenant default: The end is cut off: ${file}:`);
+      }
+      renameSync(copy, join(dataDir, 'audit-checkpoints-2026.jsonl'));
+      expect((await run('verify')).code).toBe(1);
+      writeFileSync(join(dataDir, 'audit-checkpoints-2026.jsonl'), '');
+    },
+    RUN_MS,
+  );
+
+  it.each<[string, string[], RegExp]>([
+    ['a tenant that nobody knows', ['--tenant', 'nobody'], /^There is no tenant nobody, neither/],
+    ['a file that is not there', ['--checkpoints', 'nowhere.jsonl'], /^nowhere\.jsonl cannot be read/],
+  ])(
+    'refuses %s',
+    async (_, args, wording) => {
+      const { code, stderr } = await run('verify', ...args);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(wording)]);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'makes no keys where there are none',
+    async () => {
+      const elsewhere = createFolder({ tenants: [{ id: 'default' }] });
+      const { code, stderr } = await runCommand(['audit', 'verify'], {
+        folder: elsewhere,
+        env: { REDIS_URL: database.url },
+      });
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^There is no .*signing-keys\.json: run this with/)]);
+      expect(() => readFileSync(join(elsewhere, 'data', 'signing-keys.json'))).toThrow(/ENOENT/);
+    },
+    RUN_MS,
+  );
+});
+
+describe('audit export', () => {
+  const parsed = (text: string) =>
+    text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Record<string, string>);
+
+  it(
+    'writes each record with its time, and each checkpoint after its records',
+    async () => {
+      await trail.record(1_000);
+      await trail.sealer().seal('default');
+      await trail.record(2);
+      await trail.sealer().seal('default');
+      await trail.record(1);
+      const { code, stdout } = await run('export');
+      const lines = parsed(stdout);
+      expect([code, lines.length]).toEqual([0, 1_005]);
+      const [id, fields] = (await trail.entries())[0] as [string, string[]];
+      expect(lines[0]).toEqual({
+        id,
+        time: new Date(Number(id.split('-')[0])).toISOString(),
+        event: 'revocation.accepted',
+        tenant: 'default',
+        trust: 'okta',
+        user: 'ada',
+        revocationId: fields.at(-1),
+      });
+      expect(
+        lines.flatMap(({ checkpoint }, index) => (checkpoint ? [[index, decodeJwt(checkpoint).count]] : [])),
+      ).toEqual([
+        [1_000, 1_000],
+        [1_003, 1_002],
+      ]);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'writes the records of a span of time',
+    async () => {
+      for (const day of ['01', '02', '03', '04']) {
+        await trail.redis.xadd(trail.key, `${Date.parse(`2026-03-${day}`)}-0`, 'event', 'app.paused', 'app', `a${day}`);
+        await trail.sealer().seal('default');
+      }
+      const { stdout } = await run('export', '--since', '2026-03-02', '--until', '2026-03-03T00:00:00Z');
+      expect(parsed(stdout).map(({ app, checkpoint }) => app ?? checkpoint?.slice(0, 2))).toEqual([
+        ...['a02', 'ey', 'a03', 'ey'],
+      ]);
+    },
+    RUN_MS,
+  );
+
+  it.each<[string, string[], RegExp]>([
+    ['a time that is none', ['--since', 'yesterday'], /^--since is not a time: write it as 2026-03-31 or/],
+    ['a tenant that nobody knows', ['--tenant', 'nobody'], /^There is no tenant nobody, neither/],
+  ])(
+    'refuses %s',
+    async (_, args, wording) => {
+      const { code, stdout, stderr } = await run('export', ...args);
+      expect([code, stdout, stderr]).toEqual([1, '', expect.stringMatching(wording)]);
+    },
+    RUN_MS,
+  );
+});
