@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Express } from 'express';
 import { createApp } from './app.js';
 import { startSealing } from './audit/seal.js';
-import { createAudit } from './audit.js';
+import { createAudit, NO_TENANT } from './audit.js';
 import type { Config } from './config.js';
 import { registry } from './connectors/registry.js';
 import { loadDataKeys } from './data-key-file.js';
@@ -178,7 +178,7 @@ export async function openGateway(
       ...{ redis, prefix, signingKeys, logger, now },
       file: join(config.dataDir, 'audit-checkpoints.jsonl'),
       retentionMs: settings.retention.audit,
-      tenants: settings.tenants.map(({ id }) => id),
+      tenants: [...tenants, NO_TENANT],
     });
     return {
       canaryAgeMs: running.canaryAgeMs,

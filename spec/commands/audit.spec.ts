@@ -153,6 +153,23 @@ describe('audit export', () => {
   );
 
   it(
+    'writes what was said of tenants that there are not, and verify looks at it',
+    async () => {
+      const fields = ['event', 'revocation.refused', 'tenant', 'nobody'];
+      await trail.redis.xadd('ul:{_}:audit', '1700000000000-0', ...fields);
+      await trail.sealer().seal('_');
+      expect(parsed((await run('export')).stdout)[0]).toMatchObject({ id: '1700000000000-0', tenant: 'nobody' });
+      expect((await run('verify')).stdout).toContain('Tenant _: 1 records since 2023-11-14T22:13:20.000Z are as');
+      await trail.redis.del('ul:{_}:audit');
+      expect(await run('verify')).toMatchObject({
+        code: 1,
+        stdout: expect.stringContaining('Tenant _: The last sealed'),
+      });
+    },
+    RUN_MS,
+  );
+
+  it(
     'writes the records of a span of time',
     async () => {
       for (const day of ['01', '02', '03', '04']) {

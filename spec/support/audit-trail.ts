@@ -26,7 +26,7 @@ export async function openAuditTrail(over: { url?: string; prefix?: string; data
   const read = createCheckpointReader({ keys: signingKeys.jwks.keys });
   const key = auditKey(prefix, tenant);
   const checkpoints = checkpointsKey(prefix, tenant);
-  const audit = createAudit(redis, { prefix });
+  const audit = createAudit(redis, { prefix, tenants: [tenant] });
   const connections = [redis];
   let number = 0;
 

@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { comesBefore, timeText } from '../../audit/chain.js';
 import { checkpointsKey, lineOf, readEntries, readTexts } from '../../audit/checkpoint.js';
-import { auditKey } from '../../audit.js';
+import { auditKey, NO_TENANT } from '../../audit.js';
 import { CommandError } from '../command-error.js';
 import { withRedis } from '../with-redis.js';
 
@@ -18,7 +18,7 @@ export async function exportAudit({ tenant: only, since, until }: ExportOptions)
     end: until === undefined ? '+' : idOf('--until', until),
   };
   await withRedis(async ({ config, redis, prefix }) => {
-    const known = config.settings.tenants.map(({ id }) => id);
+    const known = [...config.settings.tenants.map(({ id }) => id), NO_TENANT];
     for (const tenant of only === undefined ? known : [only]) {
       if (!known.includes(tenant) && (await redis.exists(auditKey(prefix, tenant))) === 0) {
         throw new CommandError(`There is no tenant ${tenant}, neither in the settings nor with an audit trail.`);
