@@ -28,6 +28,7 @@ import { createMetrics } from './metrics.js';
 import { createOperatorRouter } from './operator/router.js';
 import { createOutbound } from './outbound/outbound.js';
 import { loadSigningKeys } from './outbound/signing-keys.js';
+import { createQueueMetrics } from './queue-metrics.js';
 import { connectForRequests, connectForWorkers, type RedisLocation } from './redis.js';
 import { createAccept } from './revocation/accept.js';
 import { createAuthenticate } from './revocation/authenticate.js';
@@ -104,13 +105,22 @@ export async function openGateway(
       gateway: settings.publicUrl,
       now,
     });
-    const authenticate = createAuthenticate(createTrusts(settings, { send: outbound.send, now }), now);
+    const authenticate = createAuthenticate(
+      createTrusts(settings, { send: outbound.send, now, metrics }),
+      now,
+      metrics,
+    );
     const { bodyKb } = settings.limits;
     return createApp(
       createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
       [
         createMetadataRouter(settings, signingKeys),
-        createHealthRouter(redis, metrics, workers?.canaryAgeMs),
+        createHealthRouter(
+          redis,
+          metrics,
+          createQueueMetrics({ redis, lanes, enqueue, metrics, apps: appsToCall(config), now }),
+          workers?.canaryAgeMs,
+        ),
         createScimRouter({
           directory,
           redis,

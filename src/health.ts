@@ -5,8 +5,16 @@ import type { Metrics } from './metrics.js';
 
 const CANARY_WITHIN_MS = 15_000;
 
-/** `canaryAgeMs`: of a process that has workers, since when none of them has been seen at work. */
-export function createHealthRouter(redis: Redis, metrics: Metrics, canaryAgeMs?: () => number): Router {
+/**
+ * `readQueues` brings into `metrics` what only Redis knows. `canaryAgeMs`: of a process that has workers, since when
+ * none of them has been seen at work.
+ */
+export function createHealthRouter(
+  redis: Redis,
+  metrics: Metrics,
+  readQueues: () => Promise<void>,
+  canaryAgeMs?: () => number,
+): Router {
   const router = Router();
   router.get('/livez', (_req, res) => {
     res.json({ status: 'ok' });
@@ -18,6 +26,7 @@ export function createHealthRouter(redis: Redis, metrics: Metrics, canaryAgeMs?:
   });
   router.get('/metrics', async (_req, res) => {
     if (canaryAgeMs) metrics.canaryAgeSeconds.set(canaryAgeMs() / 1_000);
+    await readQueues();
     res.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
   return router;

@@ -180,6 +180,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         !keepsPoll,
       );
       metrics.attempts.inc({ tenant, app: id, result: reason });
+      if (state === 'retrying') metrics.retries.inc({ tenant, app: id, reason });
       logger[delayMs === undefined ? 'warn' : 'info']({ ...facts, reason, delayMs, error }, 'attempt.failed');
       await closed(tenant, members, ending.statuses);
       if (pauseMs !== undefined) await queue.rateLimit(Math.max(1, pauseMs));

@@ -1,5 +1,6 @@
 /** Who is calling: the revocation JWT of a request, checked in the order of JWT-01 to JWT-21. */
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import type { Metrics } from '../metrics.js';
 import { RequestError } from '../request-error.js';
 import { parseStrictJson } from './strict-json.js';
 import type { Trust, Trusts } from './trust.js';
@@ -24,7 +25,7 @@ export type Caller = {
 export type Authenticate = ReturnType<typeof createAuthenticate>;
 
 /** Throws a RequestError 401 or 400, of one wording each, or Unavailable where the issuer's keys are out of reach. */
-export function createAuthenticate(findTrust: Trusts, now: () => number) {
+export function createAuthenticate(findTrust: Trusts, now: () => number, metrics: Metrics) {
   return async function authenticate(
     tenant: string,
     request: { authorization: readonly string[] | undefined; query: string },
@@ -37,7 +38,10 @@ export function createAuthenticate(findTrust: Trusts, now: () => number) {
     const candidates = await trust.keys.candidates({ alg, kid });
     if (candidates.length === 0) throw unauthenticated('no_suitable_key');
     const verified = await verify(jwt, candidates, trust, now());
-    return checkClaims(verified, trust, now() / 1000);
+    const nowSeconds = now() / 1000;
+    const caller = checkClaims(verified, trust, nowSeconds);
+    metrics.jwtAgeSeconds.observe({ tenant: trust.tenant, trust: trust.id }, nowSeconds - (verified.iat as number));
+    return caller;
   };
 }
 

@@ -33,9 +33,12 @@ export type KeySource = {
   candidates(hint: KeyHint): Promise<JWK[]>;
 };
 
+/** Told of each key set that was fetched, and of each that could not be. */
+export type OnFetch = (outcome: 'fetched' | 'failed') => void;
+
 export function createKeySource(
   keys: TrustSettings['keys'],
-  { send, now }: { send: Outbound['send']; now: () => number },
+  { send, now, onFetch }: { send: Outbound['send']; now: () => number; onFetch: OnFetch },
 ): KeySource {
   if ('certificates' in keys) {
     const set = keys.certificates.map((pem) => new X509Certificate(pem).publicKey.export({ format: 'jwk' }) as JWK);
@@ -46,14 +49,14 @@ export function createKeySource(
     const set = readKeys(keys.jwks.keys);
     return { candidates: async (hint) => select(set, hint) };
   }
-  if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now);
-  return createRemoteKeys(async () => fetchJwks(await discoverJwksUri(keys.discovery, send), send), now);
+  if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now, onFetch);
+  return createRemoteKeys(async () => fetchJwks(await discoverJwksUri(keys.discovery, send), send), now, onFetch);
 }
 
 type Fetched = { keys: JWK[]; maxAgeMs: number };
 
 /** A key set fetched once for many waiting requests, kept as long as its issuer says, and longer while it is down. */
-function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number): KeySource {
+function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number, onFetch: OnFetch): KeySource {
   let current: { keys: JWK[]; expiresAt: number } | undefined;
   let failure: unknown;
   let attemptedAt = Number.NEGATIVE_INFINITY;
@@ -65,9 +68,11 @@ function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number):
       .then(({ keys, maxAgeMs }) => {
         current = { keys, expiresAt: now() + maxAgeMs };
         failure = undefined;
+        onFetch('fetched');
       })
       .catch((error: unknown) => {
         failure = error;
+        onFetch('failed');
       })
       .finally(() => {
         pending = undefined;

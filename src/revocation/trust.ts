@@ -1,7 +1,8 @@
 /** Who may ask: each exact pair of issuer and client of a tenant, with its keys and what it is allowed. */
+import type { Metrics } from '../metrics.js';
 import type { Outbound } from '../outbound/outbound.js';
 import type { Settings, TenantSettings, TrustSettings } from '../settings.js';
-import { createKeySource, type KeySource } from './keys.js';
+import { createKeySource, type KeySource, type OnFetch } from './keys.js';
 
 export type Trust = Omit<TrustSettings, 'keys'> & {
   tenant: string;
@@ -11,14 +12,21 @@ export type Trust = Omit<TrustSettings, 'keys'> & {
 
 export type Trusts = ReturnType<typeof createTrusts>;
 
-export function createTrusts(settings: Settings, outbound: { send: Outbound['send']; now: () => number }) {
+export type TrustDependencies = { send: Outbound['send']; now: () => number; metrics: Metrics };
+
+export function createTrusts(settings: Settings, { send, now, metrics }: TrustDependencies) {
   // Issuer and client are two keys, never one composed string: no value of one can spell a part of the other.
   const byTenant = new Map<string, Map<string, Map<string, Trust>>>();
   for (const tenant of settings.tenants) {
     const byIssuer = new Map<string, Map<string, Trust>>();
     byTenant.set(tenant.id, byIssuer);
     for (const trust of tenant.trusts) {
-      const ready = createTrust(settings, tenant, trust, createKeySource(trust.keys, outbound));
+      const ids = { tenant: tenant.id, trust: trust.id };
+      const onFetch: OnFetch = (outcome) => {
+        metrics.keyFetches.inc({ ...ids, outcome });
+        if (outcome === 'fetched') metrics.keysFetchedAt.set(ids, now() / 1_000);
+      };
+      const ready = createTrust(settings, tenant, trust, createKeySource(trust.keys, { send, now, onFetch }));
       for (const issuer of trust.issuers) {
         const byClient = byIssuer.get(issuer) ?? new Map<string, Trust>();
         byIssuer.set(issuer, byClient.set(trust.client, ready));
