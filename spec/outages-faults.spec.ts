@@ -114,6 +114,7 @@ describe('deliveries resume within three seconds of its return where Redis', () 
     ['was killed', () => redis.kill(), () => redis.start()],
     ['was behind a wire that stalled', () => wire.stall(), () => wire.flow()],
     ['was behind a wire that had gone dead', () => wire.deadFrom(() => true), () => wire.mend()],
+    ['was behind a wire that has forgotten all', () => wire.deadFrom(() => true), () => wire.forget()],
   ])(
     '%s, and away for 15 s',
     async (_what, away, back) => {

@@ -3,6 +3,8 @@ import { Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { Unavailable } from './request-error.js';
 
 const COMMAND_TIMEOUT_MS = 800;
+/** Longer than BullMQ ever blocks (10 s): a worker whose Redis has gone without a word looks for it anew. */
+const WORKER_SILENCE_MS = 12_000;
 
 /** Where Redis is: an address, or the Unix socket of the embedded one. */
 export type RedisLocation = { url: string } | { path: string };
@@ -23,7 +25,11 @@ export function connectForRequests(location: RedisLocation): Redis {
 
 /** For workers: a command waits until Redis is back, as BullMQ wants it. */
 export function connectForWorkers(location: RedisLocation): Redis {
-  return connect(location, { maxRetriesPerRequest: null, enableAutoPipelining: true });
+  return connect(location, {
+    maxRetriesPerRequest: null,
+    enableAutoPipelining: true,
+    socketTimeout: WORKER_SILENCE_MS,
+  });
 }
 
 function connect(location: RedisLocation, options: Omit<RedisOptions, 'replyMapping'>): Redis {

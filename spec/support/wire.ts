@@ -7,20 +7,25 @@ export type Wire = Awaited<ReturnType<typeof startWire>>;
 export async function startWire(port: number) {
   let isLast: (bytes: string) => boolean = () => false;
   let dead = false;
+  let stalled = false;
   let delayMs = 0;
   let losesReply: () => boolean = () => false;
   let lost = 0;
   const sockets = new Set<Socket>();
+  const openedDead = new Set<Socket>();
+  const forgotten = new WeakSet<Socket>();
   const server = createServer((near) => {
     const far = connect(port, '127.0.0.1');
+    if (dead) openedDead.add(near).add(far);
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
       sockets.add(from);
+      if (stalled) from.pause();
       from.on('data', (bytes: Buffer) => {
         if (from === near && isLast(bytes.toString('latin1'))) dead = true;
-        if (dead) return;
+        if (dead || forgotten.has(from)) return;
         if (from === far && losesReply()) {
           // Redis has done what it was told; whoever told it will never know.
           lost += 1;
@@ -33,6 +38,7 @@ export async function startWire(port: number) {
       from.on('error', () => {});
       from.on('close', () => {
         sockets.delete(from);
+        openedDead.delete(from);
         to.destroy();
       });
     }
@@ -49,9 +55,11 @@ export async function startWire(port: number) {
     },
     /** Nothing comes through any more, and nothing of it is lost. */
     stall() {
+      stalled = true;
       for (const socket of sockets) socket.pause();
     },
     flow() {
+      stalled = false;
       for (const socket of sockets) socket.resume();
     },
     /** Each way. */
@@ -70,6 +78,16 @@ export async function startWire(port: number) {
       isLast = () => false;
       losesReply = () => false;
       cut();
+    },
+    /**
+     * New connections go through again, and nobody tells those that were there before that they are of no use any more,
+     * as a firewall does that has started anew. What came while the wire was dead would never have been opened.
+     */
+    forget() {
+      for (const socket of openedDead) socket.destroy();
+      for (const socket of sockets) if (!openedDead.has(socket)) forgotten.add(socket);
+      dead = false;
+      isLast = () => false;
     },
     async close(): Promise<void> {
       cut();
