@@ -84,8 +84,12 @@ await drain();
 clearInterval(progress);
 
 const lost = count * apps.length - reachedPairs();
-const second = apps.flatMap(({ reached }) => [...reached.values()].flatMap(repeats));
-const explained = (what: string) => second.filter(([first, again]) => whyRepeated(first, again) === what).length;
+const second = apps.flatMap(({ reached, unheard }) =>
+  [...reached].flatMap(([account, times]) => repeats(times).map((pair) => ({ pair, unheard: unheard.has(account) }))),
+);
+const explained = (what: string) =>
+  second.filter(({ pair: [first, again], unheard }) => (whyRepeated(first, again) || (unheard ? 'late' : '')) === what)
+    .length;
 console.log(
   `\n${table([
     ['accepted', String(accepted)],
@@ -104,6 +108,7 @@ console.log(
     ['calls repeated after a success', String(second.length)],
     ['  worker killed in between', String(explained('worker'))],
     ['  Redis killed in between', String(explained('Redis'))],
+    ['  the app was done after the deadline of the call', String(explained('late'))],
     ['  for no such reason', String(explained(''))],
     ['minutes', ((performance.now() - startedAt) / 60_000).toFixed(1)],
   ])}\n`,

@@ -15,6 +15,8 @@ export async function startMoodyApp(mood: Mood, random: () => number) {
   const port = await freePort();
   /** Times of the calls that were answered with success, by account. */
   const reached = new Map<string, number[]>();
+  /** Accounts of calls that were done when the caller had hung up: its deadline was over, or it was dead. */
+  const unheard = new Set<string>();
   const failed: Record<string, number> = {};
   let server: Server | undefined;
   let calm = false;
@@ -29,7 +31,8 @@ export async function startMoodyApp(mood: Mood, random: () => number) {
       if (wrong === 'reset') return void req.socket.destroy();
       if (wrong === '429') return void res.writeHead(429, { 'retry-after': '1' }).end();
       if (mood === 'slow' && !calm) await new Promise((done) => setTimeout(done, SLOW_MS));
-      // The call counts where it could be answered: a worker that was killed meanwhile has not heard it.
+      // It is done, whether or not the caller still listens.
+      if (res.destroyed || req.socket.destroyed) unheard.add(account);
       reached.set(account, [...(reached.get(account) ?? []), performance.now()]);
       res.writeHead(204).end();
     }).on('connection', (socket) => socket.on('error', () => {}));
@@ -47,6 +50,7 @@ export async function startMoodyApp(mood: Mood, random: () => number) {
     mood,
     url: `http://127.0.0.1:${port}/`,
     reached,
+    unheard,
     failed,
     /** All is well from here on; the dead come back to life. */
     async calmDown(): Promise<void> {

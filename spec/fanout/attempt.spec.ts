@@ -1,0 +1,175 @@
+/** The two scripts of an attempt, called one after the other as workers do, and as workers do that were killed. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { type Blame, type BreakerSettings, createAttempts } from '../../src/fanout/attempt.js';
+import { digestOf, type Revocation } from '../../src/fanout/job.js';
+import { createRevocationRecords } from '../../src/fanout/record.js';
+
+const RETENTION_MS = 60_000;
+const LEASE_MS = 5_000;
+const ACCOUNT = 'ada@example.com';
+const prefix = `spec-${randomUUID().slice(0, 8)}`;
+const redis = new Redis(process.env.TEST_REDIS_URL as string);
+const records = createRevocationRecords(redis, { prefix, retentionMs: RETENTION_MS });
+const attempts = createAttempts(redis, { prefix, retentionMs: RETENTION_MS });
+
+afterAll(async () => {
+  const keys = await redis.keys(`${prefix}:*`);
+  if (keys.length > 0) await redis.del(keys);
+  redis.disconnect();
+});
+
+const BREAKER: BreakerSettings = { failureRatio: 0.7, minimumCalls: 10, window: 300_000, openFor: 400 };
+
+let tenant: string;
+beforeEach(() => {
+  tenant = `t-${randomUUID().slice(0, 8)}`;
+});
+
+/** A revocation of this person, or of somebody new. */
+async function open(user: string = randomUUID()): Promise<Revocation & { job: string | undefined }> {
+  const revocation: Revocation = {
+    ...{ revocationId: `rev_${randomUUID().replaceAll('-', '')}`, tenant, trust: 'okta', user, mode: 'full' },
+    ...{ via: [], acceptedAt: Date.now(), accounts: [{ app: 'intranet', account: ACCOUNT }] },
+  };
+  const [job] = await records.open(revocation);
+  return { ...revocation, job };
+}
+
+const place = (revocation: Revocation) => ({
+  ...{ tenant, app: 'intranet', job: revocation.revocationId, digest: digestOf(revocation, ACCOUNT) },
+});
+
+const begin = (revocation: Revocation, leaseMs = LEASE_MS) => attempts.begin({ ...place(revocation), leaseMs });
+
+async function end(revocation: Revocation, blame: Blame, breaker = BREAKER, members = [revocation.revocationId]) {
+  const state = blame === 'good' ? 'revoked' : 'retrying';
+  return attempts.end(
+    { ...place(revocation), members, joinable: true },
+    { state, attempts: 1, at: Date.now() },
+    { blame, breaker, audit: { event: 'account.revoked', tenant, user: revocation.user, app: 'intranet' } },
+  );
+}
+
+/** A call of somebody new. */
+async function call(blame: Blame, breaker = BREAKER) {
+  const revocation = await open();
+  expect(await begin(revocation)).toMatchObject({ verdict: 'go' });
+  return end(revocation, blame, breaker);
+}
+
+const stateOf = async ({ revocationId }: Revocation) =>
+  (await records.read(tenant, revocationId))?.apps.intranet?.state;
+
+describe('the jobs for one account', () => {
+  it('are one at a time, until the lease of one that died is over', async () => {
+    const [first, other] = [await open('ada'), await open('ada')];
+    expect([first.job, other.job]).toEqual([first.revocationId, first.revocationId]);
+    expect(await begin(first, 300)).toMatchObject({ verdict: 'go', members: [first.revocationId, other.revocationId] });
+    const next = await open('ada');
+    expect(next.job).toBe(next.revocationId);
+    expect(await begin(next)).toMatchObject({ verdict: 'busy' });
+    await delay(350);
+    expect(await begin(next)).toMatchObject({ verdict: 'go', members: [next.revocationId] });
+  });
+
+  it('that was interrupted begins again, and counts its calls', async () => {
+    const revocation = await open();
+    expect(await begin(revocation)).toMatchObject({ verdict: 'go', call: 1 });
+    expect(await begin(revocation)).toMatchObject({ verdict: 'go', call: 2 });
+  });
+
+  it('whose revocations another one has taken over is over, also where its worker died before it could say so', async () => {
+    const first = await open('ada');
+    await begin(first);
+    const second = await open('ada');
+    expect(await end(first, 'bad')).toMatchObject({ moved: true });
+    expect(await begin(first)).toEqual({ verdict: 'moved' });
+    expect(await begin(second)).toMatchObject({ members: [second.revocationId, first.revocationId] });
+  });
+
+  it('that is done is done for all of its members, also where its worker died before it could say so', async () => {
+    const [first, other] = [await open('ada'), await open('ada')];
+    await begin(first);
+    const members = [first.revocationId, other.revocationId];
+    expect(await end(first, 'good', BREAKER, members)).toMatchObject({ statuses: ['completed', 'completed'] });
+    expect(await begin(first)).toMatchObject({ verdict: 'done' });
+    expect([await stateOf(first), await stateOf(other)]).toEqual(['revoked', 'revoked']);
+    // And again: nothing new.
+    expect(await end(first, 'good', BREAKER, members)).toMatchObject({ statuses: ['', ''] });
+  });
+
+  it('is not joined any more where it only asks what has become of a call', async () => {
+    const first = await open('ada');
+    await begin(first);
+    const audit = { event: 'account.pending' as const, tenant, user: 'ada', app: 'intranet' };
+    const details = { state: 'pending' as const, attempts: 1, at: Date.now() };
+    const of = { ...place(first), members: [first.revocationId], joinable: false };
+    await attempts.end(of, details, { blame: 'good', breaker: BREAKER, audit });
+    const second = await open('ada');
+    expect(second.job).toBe(second.revocationId);
+  });
+});
+
+describe('the breaker', () => {
+  it('opens with the last of so many calls, and not before', async () => {
+    for (let calls = 1; calls < 10; calls += 1) expect((await call('bad')).breaker).toBe('');
+    expect(await call('bad')).toMatchObject({ breaker: 'opened', openForMs: 400 });
+    expect(await begin(await open())).toMatchObject({ verdict: 'held' });
+  });
+
+  it('opens where enough of the calls failed, and not where fewer did', async () => {
+    for (let calls = 0; calls < 4; calls += 1) await call('good');
+    for (let calls = 0; calls < 9; calls += 1) expect((await call('bad')).breaker).toBe('');
+    // 10 of 14 are 0.714.
+    expect((await call('bad')).breaker).toBe('opened');
+  });
+
+  it('forgets what was longer ago than its window', async () => {
+    const quick = { ...BREAKER, window: 500 };
+    for (let calls = 0; calls < 9; calls += 1) expect((await call('bad', quick)).breaker).toBe('');
+    await delay(700);
+    for (let calls = 0; calls < 9; calls += 1) expect((await call('bad', quick)).breaker).toBe('');
+  });
+
+  it.each<Blame>(['neutral', 'good'])('is not opened by calls that are not to blame [%s]', async (blame) => {
+    for (let calls = 0; calls < 15; calls += 1) expect((await call(blame)).breaker).toBe('');
+  });
+
+  it('lets one probe through when its time is over, whose failure doubles the time and whose success ends it', async () => {
+    expect(await call('auth')).toMatchObject({ breaker: 'opened', openForMs: 400 });
+    const [probe, other] = [await open(), await open()];
+    expect(await begin(probe)).toMatchObject({ verdict: 'held' });
+    await delay(450);
+    expect(await begin(probe)).toMatchObject({ verdict: 'go' });
+    expect(await begin(other)).toMatchObject({ verdict: 'held' });
+    expect(await end(probe, 'bad')).toMatchObject({ breaker: '', openForMs: 800 });
+    await delay(450);
+    expect(await begin(other)).toMatchObject({ verdict: 'held' });
+    await delay(450);
+    expect(await begin(other)).toMatchObject({ verdict: 'go' });
+    expect(await end(other, 'good')).toMatchObject({ breaker: 'closed' });
+    expect(await begin(probe)).toMatchObject({ verdict: 'go' });
+  });
+
+  it('lets another probe through where the first died, or told nothing', async () => {
+    await call('auth');
+    const [probe, other] = [await open(), await open()];
+    await delay(450);
+    expect(await begin(probe, 300)).toMatchObject({ verdict: 'go' });
+    expect(await begin(other)).toMatchObject({ verdict: 'held' });
+    await delay(350);
+    expect(await begin(other)).toMatchObject({ verdict: 'go' });
+    await end(other, 'neutral');
+    expect(await begin(probe)).toMatchObject({ verdict: 'go' });
+  });
+
+  it('is not closed by a call that had begun before it opened', async () => {
+    const early = await open();
+    await begin(early);
+    await call('auth');
+    expect(await end(early, 'good')).toMatchObject({ breaker: '' });
+    expect(await begin(await open())).toMatchObject({ verdict: 'held' });
+  });
+});
