@@ -15,7 +15,10 @@ export type AuditEvent =
   | 'app.paused'
   | 'app.resumed'
   | 'breaker.opened'
-  | 'breaker.closed';
+  | 'breaker.closed'
+  | 'bulk.started'
+  | 'bulk.resumed'
+  | 'bulk.completed';
 
 export type AuditEntry = {
   event: AuditEvent;
@@ -29,6 +32,8 @@ export type AuditEntry = {
   reason?: string | undefined;
   status?: number | undefined;
   attempt?: number | undefined;
+  /** The run of a bulk revocation. */
+  run?: string | undefined;
 };
 
 export type Audit = ReturnType<typeof createAudit>;

@@ -57,6 +57,19 @@ users
   .option('--tenant <id>', 'the tenant', 'default')
   .action(async (options) => (await import('./commands/users/check.js')).checkUsers(options));
 
+program
+  .command('revoke')
+  .description('log out many people at once; a single logout overtakes, and it can be stopped and resumed')
+  .option('--all', 'everyone in the tenant')
+  .option('--group <name>', 'the members of the group of this displayName')
+  .option('--file <path>', 'whoever the lines of the file name, by userName or e-mail address')
+  .option('--resume <run>', 'go on where a run was stopped')
+  .option('--tenant <id>', 'the tenant', 'default')
+  .option('--mode <mode>', 'full, or refresh-only, which leaves sessions; full without it')
+  .option('--dry-run', 'say how many people and apps; do nothing')
+  .option('--yes', 'do not ask')
+  .action(async (options) => (await import('./commands/revoke.js')).revoke(options));
+
 const config = program.command('config').description('the settings file');
 config
   .command('check')

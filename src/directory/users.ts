@@ -155,6 +155,13 @@ export function createUsers(redis: Redis, prefix: string, { graceMs, now }: Grac
       return texts.flatMap((text) => (text === null ? [] : (JSON.parse(text) as UserResource)));
     },
 
+    /** Ids in the order of creation, after the place where a page ended; '' is the beginning. Removals shift nothing. */
+    async idsAfter(tenant: string, place: string, limit: number): Promise<{ ids: string[]; place: string }> {
+      const from = place === '' ? '-inf' : `(${place}`;
+      const flat = await redis.zrange(orderKey(tenant), from, '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES');
+      return { ids: flat.filter((_, index) => index % 2 === 0), place: flat.at(-1) ?? place };
+    },
+
     count: (tenant: string): Promise<number> => redis.zcard(orderKey(tenant)),
   };
 }
