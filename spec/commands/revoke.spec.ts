@@ -173,6 +173,7 @@ describe('who is logged out', () => {
       expect(await audited('bulk.started')).toEqual([runIn(stdout)]);
       expect(await audited('bulk.completed')).toEqual([runIn(stdout)]);
       expect(app.calls).toHaveLength(1_203);
+      expect(await database.redis.keys('ul:{default}:valid-after:*')).toHaveLength(1_203);
       expect(app.calls.every(({ body }) => body.includes('"tenant":"default"'))).toBe(true);
       const again = await revoke('--resume', runIn(stdout));
       expect(again).toMatchObject({ code: 1, stdout: '' });
@@ -193,6 +194,7 @@ describe('who is logged out', () => {
       await completed(3, 'acme');
       await expectAccepted(members, 'acme');
       expect(app.calls.map(({ body }) => JSON.parse(body).data.mode)).toEqual(Array(3).fill('refresh-only'));
+      expect(await database.redis.keys('ul:*:valid-after:*')).toEqual([]);
     },
     RUN_MS,
   );

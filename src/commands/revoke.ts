@@ -8,6 +8,7 @@ import { accountsOf } from '../directory/assignment.js';
 import { createEnqueue } from '../fanout/enqueue.js';
 import { createLanes } from '../fanout/lanes.js';
 import { isRedisFailure } from '../redis.js';
+import { createValidAfter } from '../valid-after.js';
 import { CommandError } from './command-error.js';
 import { createProgress, duration, grouped } from './progress.js';
 import { createPace } from './revoke/pace.js';
@@ -93,6 +94,7 @@ async function carryOut(begun: Run, runs: Runs, opened: Opened): Promise<void> {
   // A rotation of the key has to know of us as of any gateway: this may take hours.
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
   const enqueue = createEnqueue(redis, prefix, dataKeys);
+  const validAfter = createValidAfter(redis, { prefix, retentionMs: config.settings.retention.revocations });
   const lanes = createLanes(redis, { prefix, now: Date.now, dataKeys });
   const apps = tenant.apps.map(({ id }) => id);
   const room = createPace({ enqueue, lanes, tenant: tenant.id, apps, say: progress.say });
@@ -108,14 +110,14 @@ async function carryOut(begun: Run, runs: Runs, opened: Opened): Promise<void> {
       if (page.users.length > 0) await room(stop.signal);
       if (stop.signal.aborted) break;
       const acceptedAt = Date.now();
-      await enqueue.addMany(
-        page.users.map((user) => ({
-          revocationId: revocationIdOf(run.id, user.resource.id),
-          ...{ tenant: tenant.id, trust: 'operator', user: user.resource.id, mode: run.mode },
-          ...{ via: [config.settings.publicUrl], acceptedAt, bulk: true as const },
-          accounts: accountsOf(user, tenant.apps),
-        })),
-      );
+      const revocations = page.users.map((user) => ({
+        revocationId: revocationIdOf(run.id, user.resource.id),
+        ...{ tenant: tenant.id, trust: 'operator', user: user.resource.id, mode: run.mode },
+        ...{ via: [config.settings.publicUrl], acceptedAt, bulk: true as const },
+        accounts: accountsOf(user, tenant.apps),
+      }));
+      if (run.mode === 'full') await Promise.all(revocations.map(validAfter.raise));
+      await enqueue.addMany(revocations);
       run = await runs.advance(run, page);
       const left = total - begun.walked;
       progress.update(run.added - begun.added, left > 0 ? Math.min(1, (run.walked - begun.walked) / left) : 1);
