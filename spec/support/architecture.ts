@@ -40,6 +40,8 @@ const ARROWS: Record<string, string[]> = {
   'queue-metrics.ts': ['fanout/enqueue.ts', 'fanout/lanes.ts', 'metrics.ts', 'redis.ts'],
   'request-error.ts': [],
   'valid-after.ts': [],
+  'session-guard.ts': ['session-guard/'],
+  'session-guard/': [],
   'directory/': ['directory/'],
   'outbound/': ['outbound/', 'key-file.ts'],
   'connectors/registry.ts': ['connectors/'],
@@ -65,6 +67,9 @@ const EMPTY_WORDS =
 
 /** These play other parties than the gateway: a browser, Okta, two apps. */
 const OTHER_PARTIES = 'commands/demo/';
+
+/** This runs in other people's apps, and asks the gateway that they name. */
+const IN_APPS = 'session-guard/watermarks.ts';
 
 /** What a source imports, in whatever way. */
 export function importsOf(source: string): string[] {
@@ -129,7 +134,7 @@ export function environmentReaders(sources: Sources): string[] {
 /** HTTP leaves the gateway through `outbound/` alone. */
 export function callers(sources: Sources): string[] {
   return Object.entries(sources).flatMap(([path, source]) => {
-    if (path.startsWith('outbound/') || path.startsWith(OTHER_PARTIES)) return [];
+    if (path.startsWith('outbound/') || path.startsWith(OTHER_PARTIES) || path === IN_APPS) return [];
     const forbidden = [
       [/\bfrom\s*['"](undici|node:https|https|node:http2|http2|axios|got|node-fetch|ky)['"]/, 'an HTTP client'],
       [/\bimport\s*\{[^}]*\b(request|get|Agent)\b[^}]*\}\s*from\s*['"](node:)?http['"]/, 'an HTTP client'],
