@@ -75,6 +75,9 @@ export async function createGateway({ okta, apps, redisUrl, role, nodeOptions = 
     pid: () => child.pid,
     kill: () => end(child, 'SIGKILL'),
     stop: () => end(child),
+    /** A command in the gateway's own environment; what it says goes to standard error. */
+    command: (args: readonly string[]): ChildProcess =>
+      keep(spawn(process.execPath, [MAIN, ...args], { cwd: dir, env, stdio: ['ignore', 2, 2] })),
     /** Through the command that operators use, in the gateway's own environment. */
     async importUsers(count: number): Promise<void> {
       const file = join(dir, 'users.jsonl');
