@@ -98,6 +98,24 @@ describe('a sealer', () => {
     expect(await trail.redis.exists(trail.checkpoints)).toBe(0);
   });
 
+  it('takes over no marks that somebody changed', async () => {
+    const sealer = trail.sealer();
+    await trail.record(2);
+    await sealer.seal('default');
+    const text = (await trail.redis.lindex(trail.checkpoints, 0)) as string;
+    await trail.redis.lset(
+      trail.checkpoints,
+      0,
+      text.replace(/.$/, (mark) => (mark === 'A' ? 'B' : 'A')),
+    );
+    await trail.record(2);
+    await sealer.seal('default');
+    expect((await claims()).map(({ from, count }) => [from, count])).toEqual([
+      [0, 2],
+      [2, 4],
+    ]);
+  });
+
   it('does not go on from a checkpoint that it did not sign', async () => {
     const sealer = trail.sealer();
     await trail.record(1);
@@ -150,6 +168,14 @@ describe('trimming', () => {
     await trail.record(2);
     await trail.sealer().seal('default');
     expect(await trail.verify()).toMatchObject({ found: [], records: 5, unsealed: 0 });
+  });
+
+  it('by two sealers at once drops nothing twice', async () => {
+    const sealer = await threeDays();
+    const other = trail.sealer({ retentionMs: 3 * DAY_MS });
+    const trimmed = await Promise.all([sealer.trim('default'), other.trim('default')]);
+    expect(trimmed.sort()).toEqual([0, 6]);
+    expect(await trail.verify()).toMatchObject({ found: [], records: 3, unsealed: 0 });
   });
 
   it('of everything leaves a base to go on from', async () => {
