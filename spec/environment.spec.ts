@@ -24,12 +24,23 @@ describe('the environment', () => {
       adminToken: undefined,
       dataKeys: [],
       logLevel: 'info',
+      otlpEndpoint: undefined,
     });
     expect(problems).toEqual([]);
   });
 
   it('that is set but empty means the defaults', () => {
-    const names = ['PORT', 'HOST', 'REDIS_URL', 'CONFIG_FILE', 'DATA_DIR', 'ADMIN_TOKEN', 'DATA_KEY', 'LOG_LEVEL'];
+    const names = [
+      'PORT',
+      'HOST',
+      'REDIS_URL',
+      'CONFIG_FILE',
+      'DATA_DIR',
+      'ADMIN_TOKEN',
+      'DATA_KEY',
+      'LOG_LEVEL',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+    ];
     expect(readProcessConfig(Object.fromEntries(names.map((name) => [name, ''])), [])).toEqual(
       readProcessConfig({}, []),
     );
@@ -46,6 +57,7 @@ describe('the environment', () => {
     ['DATA_KEY', 'k1:s3cret'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_LEVEL', 'INFO'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 's3cret:4318'],
   ])('is refused where it makes no sense, by name and without its value [%s=%s]', (name, value) => {
     const problems: string[] = [];
     readProcessConfig({ [name]: value }, problems);

@@ -1,6 +1,6 @@
 /** The Express app: the order of its parts, and the one place that turns errors into responses. */
 import type { IncomingMessage } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type Router } from 'express';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express';
 import helmet from 'helmet';
 import type { Logger } from './logger.js';
 import { RequestError, Unavailable } from './request-error.js';
@@ -9,11 +9,17 @@ import { RequestError, Unavailable } from './request-error.js';
  * Mounts the revocation router, then the others in this order; nothing parses a body before a router asks for it.
  * No browser has business with revocations, so they go without the headers that are for browsers.
  */
-export function createApp(revocation: Router, others: readonly Router[], logger: Logger): Express {
+export function createApp(
+  revocation: Router,
+  others: readonly Router[],
+  logger: Logger,
+  traceRequests?: RequestHandler,
+): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  if (traceRequests) app.use(traceRequests);
   app.use(revocation);
   app.use(helmet());
   for (const router of others) app.use(router);

@@ -24,6 +24,8 @@ export type ProcessConfig = {
   /** The first seals; none where DATA_KEY is not set. */
   dataKeys: readonly DataKey[];
   logLevel: (typeof LOG_LEVELS)[number];
+  /** Where set, traces are sent; the SDK of OpenTelemetry reads the variable itself. */
+  otlpEndpoint: string | undefined;
 };
 
 export type Config = Readonly<ProcessConfig & { settings: Settings }>;
@@ -61,6 +63,10 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
   const dataKeys = env.DATA_KEY ? parseDataKeys(env.DATA_KEY, reportKey) : [];
   const logLevel = LOG_LEVELS.find((level) => level === (env.LOG_LEVEL || 'info'));
   if (!logLevel) problems.push(`LOG_LEVEL is not a level: use one of ${LOG_LEVELS.join(', ')}`);
+  const otlpEndpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT || undefined;
+  if (otlpEndpoint && !/^https?:\/\/./.test(otlpEndpoint)) {
+    problems.push('OTEL_EXPORTER_OTLP_ENDPOINT is not an http(s) URL: use one such as http://127.0.0.1:4318');
+  }
   return {
     port: Number(port),
     host: env.HOST || '127.0.0.1',
@@ -70,6 +76,7 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
     adminToken,
     dataKeys,
     logLevel: logLevel ?? 'info',
+    otlpEndpoint,
   };
 }
 

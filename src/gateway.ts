@@ -80,7 +80,8 @@ export async function openGateway(
   const tenants = settings.tenants.map(({ id }) => id);
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
-  const enqueue = createEnqueue(redis, prefix, dataKeys);
+  const telemetry = config.otlpEndpoint ? (await import('./telemetry.js')).startTelemetry() : undefined;
+  const enqueue = createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
 
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
@@ -139,6 +140,7 @@ export async function openGateway(
         }),
       ],
       logger,
+      telemetry?.traceRequests,
     );
   }
 
@@ -147,7 +149,9 @@ export async function openGateway(
     connection.on('error', (error) => logger.warn({ error }, 'redis'));
     const target = settings.alerts.webhook;
     const onError = (error: Error) => logger.warn({ error }, 'alert');
-    const alerts = target && startAlerts({ connection, prefix, target, send: outbound.send, now, onError });
+    const alerts =
+      target &&
+      startAlerts({ connection, prefix, target, send: outbound.send, now, onError, telemetry: telemetry?.queues });
     const callContext = { publicUrl: settings.publicUrl, signingKeys, send: outbound.send };
     const people = createDirectory(connection, prefix, { graceMs: settings.assignmentGrace, now });
     const events = startEvents({
@@ -166,6 +170,7 @@ export async function openGateway(
       connection,
       prefix,
       alerts,
+      telemetry: telemetry?.queues,
       apps: appsToCall(config),
       records: createRevocationRecords(connection, keep),
       attempts: createAttempts(connection, keep),
@@ -217,6 +222,7 @@ export async function openGateway(
       redis.disconnect();
       await outbound.close();
       await embedded?.close();
+      await telemetry?.close();
     },
   };
 }

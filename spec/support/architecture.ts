@@ -37,6 +37,7 @@ const ARROWS: Record<string, string[]> = {
   'audit/': ['audit/', 'audit.ts', 'logger.ts', 'redis.ts', 'outbound/signing-keys.ts'],
   'logger.ts': [],
   'metrics.ts': [],
+  'telemetry.ts': [],
   'queue-metrics.ts': ['fanout/enqueue.ts', 'fanout/lanes.ts', 'metrics.ts', 'redis.ts'],
   'request-error.ts': [],
   'valid-after.ts': [],

@@ -32,6 +32,7 @@ export function configOf(settings: object, over: Partial<Config> = {}): Config {
     adminToken: ADMIN_TOKEN,
     dataKeys: [],
     logLevel: 'silent',
+    otlpEndpoint: undefined,
     settings: parsed,
     ...over,
   };

@@ -1,5 +1,5 @@
 /** Tells the operators' own webhook (`alerts.webhook`) that an app was not reached, as durably as an app is told. */
-import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { type Job, Queue, type Telemetry, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type Call, ConnectorError } from '../connectors/connector.js';
 import { request } from '../connectors/request.js';
@@ -36,10 +36,14 @@ export function startAlerts(dependencies: {
   send: Call['send'];
   now: () => number;
   onError: (error: Error) => void;
+  telemetry?: Telemetry | undefined;
 }) {
-  const { connection, prefix, target, send, now, onError } = dependencies;
-  const queue = new Queue<Alert>(QUEUE, { connection, prefix, skipVersionCheck: true });
-  const worker = new Worker<Alert>(QUEUE, tell, workerOptions(connection, prefix));
+  const { connection, prefix, target, send, now, onError, telemetry } = dependencies;
+  const queue = new Queue<Alert>(QUEUE, {
+    ...{ connection, prefix, skipVersionCheck: true },
+    ...(telemetry && { telemetry }),
+  });
+  const worker = new Worker<Alert>(QUEUE, tell, workerOptions(connection, prefix, telemetry));
   queue.on('error', onError);
   worker.on('error', onError);
 

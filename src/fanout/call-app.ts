@@ -7,6 +7,7 @@ import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { Alerts } from './alert.js';
 import type { Attempts, Blame, BreakerSettings, Ending } from './attempt.js';
+import { traceCall } from './call-span.js';
 import { type AppJob, digestOf } from './job.js';
 import type { AppRecord, FailureReason } from './record.js';
 import { boundedRetryAfterMs, type Failure, retryDelayMs } from './retry.js';
@@ -87,10 +88,12 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     const startedAt = now();
     if (call === 1) metrics.firstAttemptSeconds.observe({ tenant, app: id }, (startedAt - data.acceptedAt) / 1000);
     const deadline = AbortSignal.timeout(delivery.timeoutMs);
-    const answer = await ask(deadline).catch((thrown: unknown) => {
-      if (stop.aborted) return undefined;
-      return failureOf(thrown, connector.name, deadline);
-    });
+    const answer = await traceCall(facts, () =>
+      ask(deadline).catch((thrown: unknown) => {
+        if (stop.aborted) return undefined;
+        return failureOf(thrown, connector.name, deadline);
+      }),
+    );
     if (answer === undefined) return handBack();
     if ('error' in answer) return failed(answer);
     if ('pending' in answer) return pending(answer);

@@ -1,13 +1,16 @@
 /** The one durable write between a good request and its 204. */
-import { Queue } from 'bullmq';
+import { Queue, type Telemetry } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { DataKeys } from '../data-key.js';
 import { INTAKE_QUEUE, type IntakeJob, jobOptions, priorityOf, type Revocation } from './job.js';
 
 export type Enqueue = ReturnType<typeof createEnqueue>;
 
-export function createEnqueue(connection: Redis, prefix: string, dataKeys: DataKeys) {
-  const intake = new Queue<IntakeJob>(INTAKE_QUEUE, { connection, prefix, skipVersionCheck: true });
+export function createEnqueue(connection: Redis, prefix: string, dataKeys: DataKeys, telemetry?: Telemetry) {
+  const intake = new Queue<IntakeJob>(INTAKE_QUEUE, {
+    ...{ connection, prefix, skipVersionCheck: true },
+    ...(telemetry && { telemetry }),
+  });
   intake.on('error', () => {
     // The connection reports its own errors; a failed add is thrown to whoever asked.
   });

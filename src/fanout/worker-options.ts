@@ -1,5 +1,5 @@
 /** What every worker of ours is told: how soon a dead one's jobs are taken over, and when a failed job is tried again. */
-import type { WorkerOptions } from 'bullmq';
+import type { Telemetry, WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 // A worker that was killed holds its jobs until their locks end; these bring them back within ten seconds.
@@ -16,10 +16,11 @@ export class RetryLater extends Error {
   }
 }
 
-export function workerOptions(connection: Redis, prefix: string) {
+export function workerOptions(connection: Redis, prefix: string, telemetry?: Telemetry) {
   return {
     connection,
     prefix,
+    ...(telemetry && { telemetry }),
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_CHECK_MS,
     maxStalledCount: 1_000_000,

@@ -1,7 +1,7 @@
 /** Carries accepted revocations out: one worker spreads each over its apps, one worker for each app calls it. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Processor, Queue, Worker, type WorkerOptions } from 'bullmq';
+import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type App, type CallDependencies, callApp } from './call-app.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
@@ -16,16 +16,18 @@ const NO_LIMIT = 1_000_000_000;
 const CANARY_EVERY_MS = 2_000;
 
 export type WorkerDependencies = CallDependencies &
-  SpreadDependencies & { connection: Redis; prefix: string; apps: readonly App[] };
+  SpreadDependencies & { connection: Redis; prefix: string; apps: readonly App[]; telemetry?: Telemetry | undefined };
 
 /** Starts all workers. `close` waits for calls that are under way, then leaves the rest to another worker. */
 export function startWorkers(dependencies: WorkerDependencies) {
-  const { connection, prefix, apps, logger, metrics } = dependencies;
+  const { connection, prefix, apps, logger, metrics, telemetry } = dependencies;
   const stop = new AbortController();
   const options = workerOptions(connection, prefix);
 
-  function openQueue<Data>(name: string): Queue<Data> {
-    const queue = new Queue<Data>(name, { connection, prefix, skipVersionCheck: true });
+  const traced = telemetry ? { telemetry } : {};
+
+  function openQueue<Data>(name: string, more: { telemetry?: Telemetry } = {}): Queue<Data> {
+    const queue = new Queue<Data>(name, { connection, prefix, skipVersionCheck: true, ...more });
     queue.on('error', logError);
     return queue;
   }
@@ -60,7 +62,7 @@ export function startWorkers(dependencies: WorkerDependencies) {
     };
   }
 
-  const lanes = apps.map((app) => ({ app, queue: openQueue<AppJob>(appQueue(app.tenant, app.id)) }));
+  const lanes = apps.map((app) => ({ app, queue: openQueue<AppJob>(appQueue(app.tenant, app.id), traced) }));
   const queues = new Map(lanes.map(({ app, queue }) => [queue.name, { queue, priority: app.delivery.priority }]));
 
   // A job that goes through Redis and a worker of this process and back: the process is alive if that is.
@@ -73,7 +75,7 @@ export function startWorkers(dependencies: WorkerDependencies) {
   void fly().catch(logError);
 
   const watched = [
-    work(openQueue(INTAKE_QUEUE), spread(dependencies, queues), { concurrency: INTAKE_CONCURRENCY }),
+    work(openQueue(INTAKE_QUEUE), spread(dependencies, queues), { ...traced, concurrency: INTAKE_CONCURRENCY }),
     work(
       canary,
       async () => {
@@ -83,6 +85,7 @@ export function startWorkers(dependencies: WorkerDependencies) {
     ),
     ...lanes.map(({ app, queue }) =>
       work(queue, callApp(dependencies, app, queue, stop.signal), {
+        ...traced,
         concurrency: app.delivery.concurrency,
         limiter: { max: app.delivery.ratePerSecond ?? NO_LIMIT, duration: 1_000 },
       }),

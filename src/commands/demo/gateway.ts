@@ -31,6 +31,7 @@ export async function startGateway(options: {
     adminToken,
     dataKeys: [],
     logLevel: 'warn',
+    otlpEndpoint: undefined,
     settings,
   };
 
