@@ -67,10 +67,12 @@ const ended = once(command, 'exit').then(([code]) => {
   return (performance.now() - startedAt) / 1_000;
 });
 const total = people * appCount;
+while (apps.calls() === 0) await sleep(20);
+const firstCallAt = performance.now();
 while (apps.calls() < total / 10) await sleep(20);
 const beside: { took: number; waiting: number }[] = [];
 // As evenly over the whole as can be known before.
-const every = Math.max(BETWEEN_MS, ((performance.now() - startedAt) * 7) / singles);
+const every = Math.max(BETWEEN_MS, ((performance.now() - firstCallAt) * 7) / singles);
 while (beside.length < singles && apps.calls() < total * 0.95) {
   const took = await logOutOne();
   beside.push({ took, waiting: total - apps.calls() });
