@@ -161,7 +161,7 @@ describe('one revocation', () => {
     const pending = await get(path);
     expect(pending.status).toBe(200);
     expect(pending.body).toEqual({
-      summary: '1 of 3 apps in 40 ms, wiki waiting, crm waiting',
+      summary: '1 of 3 apps in 40 ms, crm waiting, wiki waiting',
       revocationId: revocation.revocationId,
       tenant: 'default',
       trust: 'okta',

@@ -171,7 +171,8 @@ function parseRecord(fields: Record<string, string>): RevocationRecord | undefin
     ...(JSON.parse(fields.revocation) as Omit<Revocation, 'accounts'>),
     status: completedAt === undefined ? 'pending' : finished,
     ...(completedAt !== undefined && { completedAt: Number(completedAt) }),
-    apps: Object.fromEntries(apps),
+    // Redis keeps the fields in an order of its own.
+    apps: Object.fromEntries(apps.sort(([a], [b]) => a.localeCompare(b))),
   };
 }
 
