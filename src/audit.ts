@@ -1,5 +1,5 @@
 /** The audit trail: who asked for what, and what became of it. Persons are stable ids, never addresses. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis.js';
 
 export type AuditEvent =
   | 'revocation.accepted'
@@ -52,7 +52,7 @@ export function auditFields(entry: Partial<AuditEntry>): string[] {
 export const NO_TENANT = '_';
 
 /** Anybody can name a tenant that there is not, so such have one trail together, and no keys of their own. */
-export function createAudit(redis: Redis, { prefix, tenants }: { prefix: string; tenants: readonly string[] }) {
+export function createAudit(redis: RedisClient, { prefix, tenants }: { prefix: string; tenants: readonly string[] }) {
   const known = new Set(tenants);
   return {
     async record(entry: AuditEntry): Promise<void> {

@@ -6,6 +6,7 @@ import { isMap, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { registry } from './connectors/registry.js';
 import { type DataKey, parseDataKeys } from './data-key.js';
+import { parseRedisUrl } from './redis-url.js';
 import { type Settings, settingsSchema } from './settings.js';
 
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
@@ -18,6 +19,8 @@ export type ProcessConfig = {
   port: number;
   host: string;
   redisUrl: string | undefined;
+  /** So many replicas have to have an accepted revocation before it is answered. */
+  redisWaitReplicas: number;
   configFile: string;
   dataDir: string;
   adminToken: string | undefined;
@@ -54,8 +57,11 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
   const port = env.PORT || '3000';
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) problems.push('PORT is not a port: use 0 to 65535');
   const redisUrl = env.REDIS_URL || undefined;
-  if (redisUrl && !/^(rediss?|unix):\/\//.test(redisUrl)) {
-    problems.push('REDIS_URL is not a Redis address: use redis://host:6379, rediss://… or unix:///path/to/socket');
+  if (redisUrl) parseRedisUrl(redisUrl, (problem) => problems.push(`REDIS_URL ${problem}`));
+  const waitReplicas = env.REDIS_WAIT_REPLICAS || '0';
+  if (!/^\d{1,2}$/.test(waitReplicas)) problems.push('REDIS_WAIT_REPLICAS is not a number of replicas: use 0 to 99');
+  else if (Number(waitReplicas) > 0 && !redisUrl) {
+    problems.push('REDIS_WAIT_REPLICAS is set without REDIS_URL: the private Redis has no replicas');
   }
   const adminToken = env.ADMIN_TOKEN || undefined;
   if (adminToken && adminToken.length < 20) problems.push('ADMIN_TOKEN is too short: use at least 20 characters');
@@ -71,6 +77,7 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
     port: Number(port),
     host: env.HOST || '127.0.0.1',
     redisUrl,
+    redisWaitReplicas: Number(waitReplicas),
     configFile: resolve(env.CONFIG_FILE || 'universal-logout.yaml'),
     dataDir: resolve(env.DATA_DIR || 'data'),
     adminToken,

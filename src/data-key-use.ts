@@ -1,8 +1,8 @@
 /** Which data keys each running gateway has, told in Redis: none may be dropped while somebody still seals with it. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Redis } from 'ioredis';
 import type { DataKeys } from './data-key.js';
+import type { RedisClient } from './redis.js';
 
 /** How often a gateway tells; it reads its keys anew just before. */
 export const TELL_EVERY_MS = 2_000;
@@ -21,7 +21,7 @@ end`;
 export type KeyUse = { process: string; ids: string[] };
 
 /** Tells at once, then every two seconds; while Redis is away, nobody can ask either. */
-export function tellDataKeys(redis: Redis, prefix: string, dataKeys: DataKeys) {
+export function tellDataKeys(redis: RedisClient, prefix: string, dataKeys: DataKeys) {
   redis.defineCommand('dataKeysTell', { numberOfKeys: 1, lua: TELL });
   const { dataKeysTell } = redis as unknown as { dataKeysTell: (...args: string[]) => Promise<unknown> };
   const id = randomUUID();
@@ -45,7 +45,7 @@ export function tellDataKeys(redis: Redis, prefix: string, dataKeys: DataKeys) {
 }
 
 /** Every gateway that has told within the last seconds. */
-export async function readKeyUse(redis: Redis, prefix: string): Promise<KeyUse[]> {
+export async function readKeyUse(redis: RedisClient, prefix: string): Promise<KeyUse[]> {
   const [[seconds], all] = await Promise.all([redis.time(), redis.hgetall(keyOf(prefix))]);
   return Object.values(all).flatMap((text) => {
     const [at, json] = [Number.parseInt(text, 10), text.slice(text.indexOf(' ') + 1)];

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
+import { createAcknowledged } from './acknowledged.js';
 import { createApp } from './app.js';
 import { startSealing } from './audit/seal.js';
 import { createAudit, NO_TENANT } from './audit.js';
@@ -16,8 +17,9 @@ import { startEmbeddedRedis } from './embedded-redis.js';
 import { startAlerts } from './fanout/alert.js';
 import { createAttempts } from './fanout/attempt.js';
 import type { App } from './fanout/call-app.js';
-import { createEnqueue } from './fanout/enqueue.js';
+import { createEnqueue, type Enqueue } from './fanout/enqueue.js';
 import { startEvents } from './fanout/events.js';
+import { INTAKE_QUEUE } from './fanout/job.js';
 import { createLanes } from './fanout/lanes.js';
 import { watchOverdue } from './fanout/overdue.js';
 import { createRevocationRecords } from './fanout/record.js';
@@ -81,13 +83,28 @@ export async function openGateway(
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
   const telemetry = config.otlpEndpoint ? (await import('./telemetry.js')).startTelemetry() : undefined;
-  const enqueue = createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
+  const replicas = config.redisWaitReplicas;
+  // What waits for replicas holds up its connection.
+  const accepting = replicas > 0 ? connectForRequests(location) : redis;
+  accepting.on('error', (error) => logger.debug({ error }, 'redis'));
+  const enqueue = replicas > 0 ? enqueueAcknowledged() : createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
 
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
 
   const workers = roles.includes('worker') ? openWorkers() : undefined;
   const app = buildApp();
+
+  /** What is answered as accepted, or as accepted before, has reached the replicas. */
+  function enqueueAcknowledged(): Enqueue {
+    const queue = createEnqueue(accepting, prefix, dataKeys, telemetry?.queues);
+    const acknowledged = createAcknowledged(accepting, `${prefix}:${INTAKE_QUEUE}:acknowledged`, replicas);
+    return {
+      ...queue,
+      add: (revocation) => acknowledged(() => queue.add(revocation)),
+      isWaiting: (revocationId) => acknowledged(() => queue.isWaiting(revocationId)),
+    };
+  }
 
   function buildApp(): Express {
     const audit = createAudit(redis, { prefix, tenants });
@@ -100,7 +117,7 @@ export async function openGateway(
       replay: createReplay(redis, prefix),
       enqueue,
       validAfter,
-      records,
+      records: createRevocationRecords(accepting, keep),
       apps: (tenant) => appsOf.get(tenant) ?? [],
       limit: limits.accepted,
       gateway: settings.publicUrl,
@@ -219,6 +236,7 @@ export async function openGateway(
       await enqueue.close();
       await lanes.close();
       await keyUse.close();
+      accepting.disconnect();
       redis.disconnect();
       await outbound.close();
       await embedded?.close();

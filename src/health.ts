@@ -1,7 +1,8 @@
-/** Probes: `/livez` says that the process answers, `/readyz` that Redis and our workers do, and nothing given is evicted. */
+/** Probes: `/livez` says that the process answers, `/readyz` that every master of Redis and our workers do, and nothing is evicted. */
 import { Router } from 'express';
-import type { Redis } from 'ioredis';
+import { Cluster } from 'ioredis';
 import type { Metrics } from './metrics.js';
+import { mastersOf, type RedisClient } from './redis.js';
 
 const CANARY_WITHIN_MS = 15_000;
 
@@ -10,7 +11,7 @@ const CANARY_WITHIN_MS = 15_000;
  * none of them has been seen at work.
  */
 export function createHealthRouter(
-  redis: Redis,
+  redis: RedisClient,
   metrics: Metrics,
   readQueues: () => Promise<void>,
   canaryAgeMs?: () => number,
@@ -32,11 +33,13 @@ export function createHealthRouter(
   return router;
 }
 
-/** A Redis that may evict keys may evict an accepted revocation, so it is not good enough. */
-async function isReady(redis: Redis): Promise<boolean> {
+/** A Redis that may evict keys may evict an accepted revocation, so it is not good enough; nor is a Cluster in parts. */
+async function isReady(redis: RedisClient): Promise<boolean> {
   try {
-    const info = await redis.info('memory');
-    return /^maxmemory_policy:noeviction\r?$/m.test(info);
+    if (redis instanceof Cluster && !/^cluster_state:ok\r?$/m.test(await redis.cluster('INFO'))) return false;
+    const masters = mastersOf(redis);
+    const infos = await Promise.all(masters.map((master) => master.info('memory')));
+    return masters.length > 0 && infos.every((info) => /^maxmemory_policy:noeviction\r?$/m.test(info));
   } catch {
     return false;
   }

@@ -1,9 +1,9 @@
 /** Brings the state of every queue from Redis into the metrics when they are asked for, and seldom enough to cost nothing. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { Enqueue } from './fanout/enqueue.js';
 import type { Lane, Lanes } from './fanout/lanes.js';
 import type { Metrics } from './metrics.js';
+import type { RedisClient } from './redis.js';
 import { orUnavailable } from './redis.js';
 
 const FRESH_FOR_MS = 5_000;
@@ -13,7 +13,7 @@ const LANE_STATES = ['moving', 'held', 'paused'] as const;
 const JOB_STATES = ['waiting', 'retrying', 'active', 'failed'] as const;
 
 export type QueueMetricsDependencies = {
-  redis: Redis;
+  redis: RedisClient;
   lanes: Lanes;
   enqueue: Enqueue;
   metrics: Metrics;

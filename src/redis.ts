@@ -1,52 +1,127 @@
 /** Connections to Redis: one that fails fast for requests, one that waits for Redis to come back for workers. */
-import { Redis, type RedisOptions, ReplyError } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis, type RedisOptions, ReplyError } from 'ioredis';
+import { parseRedisUrl, type RedisAddress } from './redis-url.js';
 import { Unavailable } from './request-error.js';
 
 const COMMAND_TIMEOUT_MS = 800;
 /** Longer than BullMQ ever blocks (10 s): a worker whose Redis has gone without a word looks for it anew. */
 const WORKER_SILENCE_MS = 12_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const SLOTS_REFRESH_MS = 2_000;
 
-/** Where Redis is: an address, or the Unix socket of the embedded one. */
+/** One Redis, or the master that Sentinels name, is a `Redis`; the many masters of a Cluster are one `Cluster`. */
+export type RedisClient = Redis | Cluster;
+
+/** Where Redis is: what REDIS_URL says, or the Unix socket of the embedded one. */
 export type RedisLocation = { url: string } | { path: string };
 
-const reconnectAfterMs = (times: number) => Math.min(times * 50, 500);
+type Options = Omit<RedisOptions, 'replyMapping'>;
+type OfCluster = Omit<ClusterOptions, 'redisOptions'>;
 
-/** For requests: a command answers, or fails within a second, also while Redis is away. */
-export function connectForRequests(location: RedisLocation): Redis {
-  return connect(location, {
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    // A command that waits for a pipeline under way has no timeout yet: where that one hears nothing, none waits longer.
-    socketTimeout: COMMAND_TIMEOUT_MS,
-    enableAutoPipelining: true,
-  });
+const reconnectAfterMs = (times: number) => Math.min(times * 50, 500);
+const common: Options = { connectTimeout: CONNECT_TIMEOUT_MS, keepAlive: 10_000 };
+
+/** For requests: a command answers, or fails within a second, also while Redis is away or fails over. */
+export function connectForRequests(location: RedisLocation): RedisClient {
+  return connect(
+    location,
+    {
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      // A command that waits for a pipeline under way has no timeout yet: where that one hears nothing, none waits longer.
+      socketTimeout: COMMAND_TIMEOUT_MS,
+      // A master that has become a replica: whoever asks next finds the new one.
+      reconnectOnError: (error) => error.message.includes('READONLY'),
+    },
+    { enableOfflineQueue: false, maxRedirections: 3, retryDelayOnFailover: 50, retryDelayOnClusterDown: 50 },
+  );
 }
 
 /** For workers: a command waits until Redis is back, as BullMQ wants it. */
-export function connectForWorkers(location: RedisLocation): Redis {
-  return connect(location, {
-    maxRetriesPerRequest: null,
-    enableAutoPipelining: true,
-    socketTimeout: WORKER_SILENCE_MS,
+export function connectForWorkers(location: RedisLocation): RedisClient {
+  return connect(
+    location,
+    {
+      maxRetriesPerRequest: null,
+      socketTimeout: WORKER_SILENCE_MS,
+      reconnectOnError: (error) => (error.message.includes('READONLY') ? 2 : false),
+    },
+    { maxRedirections: Number.POSITIVE_INFINITY, retryDelayOnMoved: 50 },
+  );
+}
+
+function connect(location: RedisLocation, options: Options, ofCluster: OfCluster): RedisClient {
+  const address = addressOf(location);
+  // In a Cluster it would send together what is not retried together, and throws where a slot has no master.
+  const all = { ...common, ...options, retryStrategy: reconnectAfterMs, enableAutoPipelining: true };
+  if (address.kind === 'socket') return new Redis(address.path, all);
+  if (address.kind === 'single') return new Redis(address.url, all);
+  const { nodes, tls, username, password } = address;
+  const credentials = { ...(username && { username }), ...(password && { password }) };
+  if (address.kind === 'sentinel') {
+    const { name, db, sentinelUsername, sentinelPassword } = address;
+    return new Redis({
+      ...all,
+      ...credentials,
+      ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
+      sentinels: nodes,
+      name,
+      db,
+      ...(sentinelUsername && { sentinelUsername }),
+      ...(sentinelPassword && { sentinelPassword }),
+      sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
+      sentinelRetryStrategy: reconnectAfterMs,
+    });
+  }
+  const { enableOfflineQueue: _, ...redisOptions } = { ...common, ...options };
+  return new Cluster(nodes, {
+    ...ofCluster,
+    clusterRetryStrategy: reconnectAfterMs,
+    slotsRefreshTimeout: COMMAND_TIMEOUT_MS,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    // Names stay names, which a certificate can be checked against.
+    dnsLookup: (host, callback) => callback(null, host),
+    redisOptions: { ...redisOptions, ...credentials, ...(tls && { tls: {} }) },
   });
 }
 
-function connect(location: RedisLocation, options: Omit<RedisOptions, 'replyMapping'>): Redis {
-  const all = { ...options, connectTimeout: 2_000, retryStrategy: reconnectAfterMs, keepAlive: 10_000 };
-  if ('path' in location) return new Redis(location.path, all);
-  if (location.url.startsWith('unix://')) return new Redis(location.url.slice('unix://'.length), all);
-  return new Redis(location.url, all);
+/** Throws a TypeError: what the environment says was looked at before. */
+function addressOf(location: RedisLocation): RedisAddress {
+  if ('path' in location) return { kind: 'socket', path: location.path };
+  const address = parseRedisUrl(location.url, (problem) => {
+    throw new TypeError(`the address ${problem}`);
+  });
+  if (!address) throw new TypeError('the address of Redis is wrong');
+  return address;
 }
+
+/** Every server that takes writes. None while a Cluster is not known yet. */
+export function mastersOf(redis: RedisClient): Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+// What ioredis says by itself, where it has no class for it.
+const FAILURES = new RegExp(
+  `^(${[
+    'Connection is closed',
+    'Command timed out',
+    'Socket timeout',
+    "Stream isn't writeable",
+    'All sentinels are unreachable',
+    "Cluster isn't ready",
+    'Cluster is (disconnect|ended)',
+    'Too many Cluster redirections',
+    'None of startup nodes is available',
+    'Failed to refresh slots cache',
+  ].join('|')})`,
+);
 
 /** Whether Redis failed or was out of reach: what ioredis throws, told from every other error. */
 export function isRedisFailure(error: unknown): boolean {
   if (error instanceof ReplyError) return true;
   const { name = '', message = '' } = error as { name?: string; message?: string };
-  return (
-    name === 'MaxRetriesPerRequestError' ||
-    /^(Connection is closed|Command timed out|Socket timeout|Stream isn't writeable)/.test(message)
-  );
+  return name === 'MaxRetriesPerRequestError' || name === 'ClusterAllFailedError' || FAILURES.test(message);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The watermark of each person: sessions that began before it are over, in every app that asks for it. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis.js';
 
 // It never goes back, whichever gateway's clock is ahead.
 const RAISE = `
@@ -11,7 +11,7 @@ return 1`;
 export type ValidAfter = ReturnType<typeof createValidAfter>;
 
 /** `retentionMs`: sessions that live longer than this need a limit of their own. */
-export function createValidAfter(redis: Redis, { prefix, retentionMs }: { prefix: string; retentionMs: number }) {
+export function createValidAfter(redis: RedisClient, { prefix, retentionMs }: { prefix: string; retentionMs: number }) {
   redis.defineCommand('validAfterRaise', { numberOfKeys: 2, lua: RAISE });
   const commands = redis as unknown as Record<'validAfterRaise', (...args: string[]) => Promise<unknown>>;
   /** Also the channel on which every change is told, as `<id of the user> <milliseconds>`. */

@@ -1,5 +1,5 @@
 /** The watermark as apps ask for it: who may ask, what raises it, and what is the same for everybody who has none. */
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import request, { type Response } from 'supertest';
 import { createValidAfter } from '../../src/valid-after.js';
 import { expectDocumented } from '../support/documented.js';
@@ -29,11 +29,11 @@ beforeAll(async () => {
     tenant: { sessions: { tokens: [TOKEN] }, scim: { tokens: [SCIM_TOKEN], revokeOnDeactivate: true } },
     moreTenants: () => [{ id: 'acme', sessions: { tokens: [ACME] } }, { id: 'closed' }],
   });
-  const { redis, prefix, directory } = endpoint.gateway;
+  const { prefix, directory } = endpoint.gateway;
   for (const name of ['grace', 'barbara', 'alan']) {
     await directory.put('default', person(name, { emails: [`${name}@example.com`, 'team@example.com'] }));
   }
-  subscriber = redis.duplicate();
+  subscriber = new Redis(process.env.TEST_REDIS_URL as string);
   subscriber.on('message', (_channel, message) => heard.push(message));
   await subscriber.subscribe(`${prefix}:{default}:valid-after`);
 });

@@ -20,6 +20,8 @@ export type EndpointOptions = {
   tenant?: object;
   moreTenants?: (issuer: string) => object[];
   limits?: object;
+  /** How the default tenant is provisioned. */
+  scim?: object;
   /** What else is given to the gateway: its roles, its prefix, its Redis. */
   gateway?: Parameters<typeof startGateway>[1];
 };
@@ -41,6 +43,7 @@ export async function startEndpoint(options: EndpointOptions = {}) {
           { id: 'okta', issuers: [issuer], client: CLIENT, keys: { jwksUri }, ...options.trust?.(issuer) },
           ...(options.moreTrusts?.(issuer) ?? []),
         ],
+        ...(options.scim && { scim: options.scim }),
         apps: [{ id: 'intranet', connector: 'webhook', options: { url: app.url, secret: SECRET } }],
       },
       ...(options.moreTenants?.(issuer) ?? []),

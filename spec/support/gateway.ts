@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
 import { type Config, ConfigError, parseSettings } from '../../src/config.js';
 import { createDirectory } from '../../src/directory/directory.js';
 import { type GatewayOptions, listen, openGateway } from '../../src/gateway.js';
+import { connectForWorkers, mastersOf, type RedisClient } from '../../src/redis.js';
 
 export const PUBLIC_URL = 'https://logout.example.com';
 export const ADMIN_TOKEN = 'an-admin-token-of-the-specs';
@@ -27,6 +27,7 @@ export function configOf(settings: object, over: Partial<Config> = {}): Config {
     port: 0,
     host: '127.0.0.1',
     redisUrl: process.env.TEST_REDIS_URL,
+    redisWaitReplicas: 0,
     configFile: 'spec.yaml',
     dataDir: mkdtempSync(join(tmpdir(), 'universal-logout-')),
     adminToken: ADMIN_TOKEN,
@@ -49,7 +50,7 @@ export type Person = {
 };
 
 /** The directory, and a short way to put somebody into it. */
-function provisioning(redis: Redis, prefix: string) {
+function provisioning(redis: RedisClient, prefix: string) {
   const directory = createDirectory(redis, prefix, { graceMs: 30 * 86_400_000, now: Date.now });
   const values = (list: string[]) => list.map((value, index) => ({ value, primary: index === 0 }));
   return {
@@ -72,7 +73,11 @@ export async function startGateway(
   const prefix = options.prefix ?? `spec-${randomUUID().slice(0, 8)}`;
   const gateway = await openGateway(config, { ...options, prefix });
   const server = await listen(gateway.app, config);
-  const redis = new Redis(config.redisUrl as string);
+  const redis = connectForWorkers({ url: config.redisUrl as string });
+  redis.on('error', () => {
+    // It may be away on purpose.
+  });
+  const keysOf = async () => (await Promise.all(mastersOf(redis).map((master) => master.keys(`${prefix}:*`)))).flat();
   return {
     ...gateway,
     config,
@@ -85,7 +90,7 @@ export async function startGateway(
      * and after means unchanged.
      */
     async state(): Promise<Record<string, string>> {
-      const keys = (await redis.keys(`${prefix}:*`))
+      const keys = (await keysOf())
         .filter(
           (key) => !/{canary\.|:(audit|audit:checkpoints|meta|stalled-check|limiter|lane:[^:]+|data-keys)$/.test(key),
         )
@@ -105,8 +110,7 @@ export async function startGateway(
     async close(): Promise<void> {
       await server.close();
       await gateway.close();
-      const keys = await redis.keys(`${prefix}:*`);
-      if (keys.length > 0) await redis.del(keys);
+      await Promise.all((await keysOf()).map((key) => redis.del(key)));
       redis.disconnect();
       rmSync(config.dataDir, { recursive: true, force: true });
     },
@@ -114,7 +118,7 @@ export async function startGateway(
 }
 
 /** The value of a key as text, the same for the same value: Redis keeps hashes and sets in an order of its own. */
-async function contentOf(redis: Redis, key: string): Promise<string> {
+async function contentOf(redis: RedisClient, key: string): Promise<string> {
   const type = await redis.type(key);
   if (type === 'hash') return JSON.stringify(Object.entries(await redis.hgetall(key)).sort());
   if (type === 'set') return JSON.stringify((await redis.smembers(key)).sort());

@@ -9,7 +9,7 @@ import { eventually } from './eventually.js';
 import { freePort } from './redis-server.js';
 
 // Ends Redis when standard input ends, which it does with the spec, however that ends.
-const GUARD = `
+export const GUARD = `
 "$(command -v redis-server || command -v valkey-server)" "$@" </dev/null >/dev/null 2>&1 &
 echo $!
 cat >/dev/null

@@ -1,7 +1,7 @@
 /** Checkpoints of the audit trail: signed statements of how many records there were, and of the hash over all of them. */
-import type { Redis } from 'ioredis';
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import type { SigningKeys } from '../outbound/signing-keys.js';
+import type { RedisClient } from '../redis.js';
 import { digestOf, type Entry } from './chain.js';
 
 const PAGE = 1_000;
@@ -83,7 +83,7 @@ export function createCheckpointReader(jwks: JSONWebKeySet): ReadCheckpoint {
 }
 
 /** The records between two ids, page by page; `(` before an id leaves it out. */
-export async function* readEntries(redis: Redis, key: string, start: string, end: string): AsyncGenerator<Entry> {
+export async function* readEntries(redis: RedisClient, key: string, start: string, end: string): AsyncGenerator<Entry> {
   for (let from = start; ; ) {
     const page = await readPage(redis, key, from, end, PAGE);
     yield* page;
@@ -93,13 +93,19 @@ export async function* readEntries(redis: Redis, key: string, start: string, end
   }
 }
 
-export async function readPage(redis: Redis, key: string, start: string, end: string, count: number): Promise<Entry[]> {
+export async function readPage(
+  redis: RedisClient,
+  key: string,
+  start: string,
+  end: string,
+  count: number,
+): Promise<Entry[]> {
   const found = await redis.xrangeBuffer(key, start, end, 'COUNT', count);
   return found.map(([id, fields]) => ({ id: id.toString(), fields }));
 }
 
 /** The checkpoints as they stand in Redis, the oldest first. */
-export async function* readTexts(redis: Redis, key: string): AsyncGenerator<string> {
+export async function* readTexts(redis: RedisClient, key: string): AsyncGenerator<string> {
   for (let start = 0; ; start += LISTED_AT_ONCE) {
     const texts = await redis.lrange(key, start, start + LISTED_AT_ONCE - 1);
     yield* texts;

@@ -1,9 +1,9 @@
 /** Seals the audit trail: every second, the records that are new get a checkpoint; old ones are trimmed at checkpoints. */
 import { appendFile } from 'node:fs/promises';
-import type { Redis } from 'ioredis';
 import { auditKey } from '../audit.js';
 import type { Logger } from '../logger.js';
 import type { SigningKeys } from '../outbound/signing-keys.js';
+import type { RedisClient } from '../redis.js';
 import { isRedisFailure } from '../redis.js';
 import { chain, firstHead, idAfter, timeOf, writeMarks } from './chain.js';
 import {
@@ -42,7 +42,7 @@ return redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4])`;
 
 export type SealerOptions = {
   /** One that fails rather than waits: there is a next time. */
-  redis: Redis;
+  redis: RedisClient;
   prefix: string;
   signingKeys: SigningKeys;
   /** Where each checkpoint is also written to, out of the reach of whoever has Redis. */

@@ -1,6 +1,6 @@
 /** Compares the audit trail with its checkpoints, and says of each record that is not as it was sealed what became of it. */
-import type { Redis } from 'ioredis';
 import { auditKey } from '../audit.js';
+import type { RedisClient } from '../redis.js';
 import { chain, firstHead, type Mark, readMarks, timeOf, timeText } from './chain.js';
 import {
   type Checkpoint,
@@ -32,7 +32,7 @@ export type Verified = {
 };
 
 type Verification = {
-  redis: Redis;
+  redis: RedisClient;
   prefix: string;
   tenant: string;
   read: ReadCheckpoint;

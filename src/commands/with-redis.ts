@@ -1,13 +1,12 @@
 /** The Redis of the environment, or the embedded one, for as long as a command needs it. */
-import type { Redis } from 'ioredis';
 import { type Config, readConfig } from '../config.js';
 import { startEmbeddedRedis } from '../embedded-redis.js';
-import { connectForWorkers } from '../redis.js';
+import { connectForWorkers, type RedisClient } from '../redis.js';
 
 /** What `serve` gives its keys. */
 const PREFIX = 'ul';
 
-export type Opened = { config: Config; redis: Redis; prefix: string };
+export type Opened = { config: Config; redis: RedisClient; prefix: string };
 
 export async function withRedis(act: (opened: Opened) => Promise<void>, config = readConfig()): Promise<void> {
   const embedded = config.redisUrl ? undefined : await startEmbeddedRedis({ dataDir: config.dataDir });

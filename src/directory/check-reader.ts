@@ -1,6 +1,6 @@
 /** Reads a tenant's directory in chunks of bounded size, and judges each item by one atomic read of all that it touches. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
+import { mastersOf, type RedisClient } from '../redis.js';
 
 const CHUNK = 250;
 const MAX_TRIES = 10;
@@ -25,7 +25,7 @@ export type Reply = string | number | null | undefined;
 /** `now` is the item as it is by now, where it is not the one that was asked about. */
 export type Verdict<Item> = Disagreement[] | { now: Item };
 
-export type ReaderOptions = { redis: Redis; prefix: string; tenant: string; onChecked?: (count: number) => void };
+export type ReaderOptions = { redis: RedisClient; prefix: string; tenant: string; onChecked?: (count: number) => void };
 
 export type Reader = ReturnType<typeof createReader>;
 
@@ -45,12 +45,15 @@ export function createReader({ redis, prefix, tenant, onChecked = () => {} }: Re
 
   /** What the names of keys have after `name:`. */
   async function* owners(name: string): AsyncGenerator<string[]> {
-    let cursor = '0';
-    do {
-      const [next, found] = await redis.scan(cursor, 'MATCH', key(`${name}:*`), 'COUNT', CHUNK);
-      cursor = next;
-      if (found.length > 0) yield found.map((one) => one.slice(key(`${name}:`).length));
-    } while (cursor !== '0');
+    // One of them has all keys of a tenant; which one may change meanwhile.
+    for (const master of mastersOf(redis)) {
+      let cursor = '0';
+      do {
+        const [next, found] = await master.scan(cursor, 'MATCH', key(`${name}:*`), 'COUNT', CHUNK);
+        cursor = next;
+        if (found.length > 0) yield found.map((one) => one.slice(key(`${name}:`).length));
+      } while (cursor !== '0');
+    }
   }
 
   /** Each member of every set `name:owner`, many sets at a time. */

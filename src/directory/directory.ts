@@ -1,5 +1,5 @@
 /** The directory of every tenant: its users and its groups. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
 import { createGroups, type GroupResource } from './groups.js';
 import type { UserAttributes, UserResource } from './user.js';
 import { Changed, createUsers, type Grace, NotUnique } from './users.js';
@@ -7,7 +7,7 @@ import { Changed, createUsers, type Grace, NotUnique } from './users.js';
 export type Directory = ReturnType<typeof createDirectory>;
 
 /** One Redis, every key under `prefix`. */
-export function createDirectory(redis: Redis, prefix: string, grace: Grace) {
+export function createDirectory(redis: RedisClient, prefix: string, grace: Grace) {
   const users = createUsers(redis, prefix, grace);
   const groups = createGroups(redis, prefix, grace);
 

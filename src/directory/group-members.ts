@@ -1,5 +1,5 @@
 /** Who is in which group of a tenant: sets on both sides that are changed together, so that a change rewrites no group. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
 import { Changed, type Grace } from './users.js';
 
 const CHUNK = 1_000;
@@ -49,7 +49,7 @@ export class UnknownMember extends Error {
   }
 }
 
-export function createGroupMembers(redis: Redis, prefix: string, { graceMs, now }: Grace) {
+export function createGroupMembers(redis: RedisClient, prefix: string, { graceMs, now }: Grace) {
   redis.defineCommand('groupChangeMembers', { numberOfKeys: 1, lua: CHANGE_MEMBERS });
   const commands = redis as unknown as Record<'groupChangeMembers', (...args: string[]) => Promise<string>>;
   const key = (tenant: string, name: string) => `${prefix}:{${tenant}}:${name}`;

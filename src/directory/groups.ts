@@ -1,5 +1,5 @@
 /** The groups of each tenant in Redis, by id and by name; a change of members rewrites no group. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
 import { createGroupMembers, type MemberChange } from './group-members.js';
 import type { Meta } from './user.js';
 import { Changed, type Grace, NotUnique, newId, nextMeta } from './users.js';
@@ -41,7 +41,7 @@ return 'ok'`;
 
 export type Groups = ReturnType<typeof createGroups>;
 
-export function createGroups(redis: Redis, prefix: string, { graceMs, now }: Grace) {
+export function createGroups(redis: RedisClient, prefix: string, { graceMs, now }: Grace) {
   const membership = createGroupMembers(redis, prefix, { graceMs, now });
   redis.defineCommand('groupWrite', { numberOfKeys: 3, lua: WRITE });
   const commands = redis as unknown as Record<'groupWrite', (...args: string[]) => Promise<string>>;

@@ -1,6 +1,6 @@
 /** The users of each tenant in Redis, with one index per identifier, changed only together. */
 import { randomInt } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
 import {
   canonical,
   type Identifier,
@@ -32,7 +32,7 @@ export type Users = ReturnType<typeof createUsers>;
 /** How long a deleted user, and a group that was left, still count, in milliseconds. */
 export type Grace = { graceMs: number; now: () => number };
 
-export function createUsers(redis: Redis, prefix: string, { graceMs, now }: Grace) {
+export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }: Grace) {
   const numberOfKeys = kinds.length + 3;
   redis.defineCommand('userFind', { numberOfKeys, lua: FIND });
   redis.defineCommand('userWrite', { numberOfKeys, lua: WRITE });

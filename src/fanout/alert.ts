@@ -1,9 +1,9 @@
 /** Tells the operators' own webhook (`alerts.webhook`) that an app was not reached, as durably as an app is told. */
 import { type Job, Queue, type Telemetry, UnrecoverableError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { type Call, ConnectorError } from '../connectors/connector.js';
 import { request } from '../connectors/request.js';
 import { signedHeaders } from '../outbound/signed-headers.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { jobOptions } from './job.js';
 import type { FailureReason } from './record.js';
 import { retryDelayMs } from './retry.js';

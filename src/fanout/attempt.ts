@@ -1,6 +1,6 @@
 /** The two ends of every attempt, each one script: may the app be called now, and what has come of it. */
-import type { Redis } from 'ioredis';
 import { type AuditEntry, auditFields, auditKey } from '../audit.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { tenantKeys } from './keys.js';
 import type { AppRecord, AttemptFailure } from './record.js';
 

@@ -1,7 +1,7 @@
 /** The one durable write between a good request and its 204. */
 import { Queue, type Telemetry } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { DataKeys } from '../data-key.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { INTAKE_QUEUE, type IntakeJob, jobOptions, priorityOf, type Revocation } from './job.js';
 
 export type Enqueue = ReturnType<typeof createEnqueue>;

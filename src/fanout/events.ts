@@ -1,9 +1,9 @@
 /** Tells receivers of the settings that a revocation is over: a signed webhook, or a CAEP session-revoked SET. */
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { type Call, ConnectorError } from '../connectors/connector.js';
 import { request } from '../connectors/request.js';
 import { signedHeaders } from '../outbound/signed-headers.js';
+import type { RedisClient as Redis } from '../redis.js';
 import type { Closed } from './call-app.js';
 import { jobOptions } from './job.js';
 import type { RevocationRecord, RevocationRecords } from './record.js';

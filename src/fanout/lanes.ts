@@ -1,7 +1,7 @@
 /** What operators see of an app's queue and breaker, and what they may do: pause, resume, and have failed jobs retried. */
 import { type JobType, Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { DataKeys } from '../data-key.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { type AppJob, appQueue } from './job.js';
 import { tenantKeys } from './keys.js';
 import type { FailureReason } from './record.js';

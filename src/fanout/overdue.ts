@@ -1,7 +1,7 @@
 /** Finds revocations that are not over in time, and tells the operators of each one once. */
-import type { Redis } from 'ioredis';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
+import type { RedisClient as Redis } from '../redis.js';
 import type { Alerts } from './alert.js';
 import { tenantKeys } from './keys.js';
 import type { RevocationRecords } from './record.js';

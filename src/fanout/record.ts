@@ -1,7 +1,7 @@
 /** What became of each revocation: per app its state, attempts and times, kept for `retention.revocations`. */
-import type { Redis } from 'ioredis';
 import { auditFields, auditKey } from '../audit.js';
 import type { Outcome, Reason } from '../connectors/connector.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { digestOf, type Revocation } from './job.js';
 import { tenantKeys } from './keys.js';
 

@@ -1,6 +1,6 @@
 /** Seals with the first data key whatever in Redis is sealed with another, or not at all, while gateways run. */
-import type { Redis } from 'ioredis';
 import { type DataKeys, keyIdOf } from '../data-key.js';
+import type { RedisClient as Redis } from '../redis.js';
 import { type SealedPlace, sealedPlaces } from './sealed-places.js';
 
 const BATCH = 500;

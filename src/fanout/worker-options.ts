@@ -1,6 +1,6 @@
 /** What every worker of ours is told: how soon a dead one's jobs are taken over, and when a failed job is tried again. */
 import type { Telemetry, WorkerOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { RedisClient as Redis } from '../redis.js';
 
 // A worker that was killed holds its jobs until their locks end; these bring them back within ten seconds.
 const LOCK_MS = 5_000;

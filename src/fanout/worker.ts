@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
+import type { RedisClient as Redis } from '../redis.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
 import { type SpreadDependencies, spread } from './spread.js';

@@ -1,7 +1,6 @@
 /** How often a minute one may ask: unauthenticated requests per source address, authenticated ones per trust. */
-import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import { orUnavailable } from '../redis.js';
+import { orUnavailable, type RedisClient } from '../redis.js';
 import { RequestError } from '../request-error.js';
 import type { Trust } from './trust.js';
 
@@ -11,7 +10,7 @@ export type Limits = ReturnType<typeof createLimits>;
 
 /** Refusals are counted in this process, so that they cost Redis nothing; acceptances by all processes together. */
 export function createLimits(
-  redis: Redis,
+  redis: RedisClient,
   options: { prefix: string; refusedPerMinute: number; acceptedPerMinute: number },
 ) {
   const refused = new RateLimiterMemory({ points: options.refusedPerMinute, duration: MINUTE_SECONDS });

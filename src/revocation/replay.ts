@@ -1,5 +1,5 @@
 /** One JWT is good for one body: its `jti` is bound, in Redis, to a hash of the body that it came with. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
 
 /** The answer that a refused request got, for the same request to get again. */
 export type StoredAnswer = { status: number; code: string; detail: string };
@@ -21,7 +21,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`;
 export type Replay = ReturnType<typeof createReplay>;
 
 /** `jwt` names tenant, trust and `jti`: never the token's text, of which one JWT has many spellings. */
-export function createReplay(redis: Redis, prefix: string) {
+export function createReplay(redis: RedisClient, prefix: string) {
   redis.defineCommand('replaySettle', { numberOfKeys: 1, lua: SETTLE });
   redis.defineCommand('replayRelease', { numberOfKeys: 1, lua: RELEASE });
   const commands = redis as unknown as Record<

@@ -1,8 +1,8 @@
 /** `/Groups` (RFC 7644 §3): what Okta's Group Push makes, renames, fills in portions and deletes. */
 import { type Request, Router } from 'express';
-import type { Redis } from 'ioredis';
 import type { Directory } from '../directory/directory.js';
 import type { GroupResource, MemberChange } from '../directory/groups.js';
+import type { RedisClient } from '../redis.js';
 import { GROUP_SCHEMA, groupAttributes } from './attributes.js';
 import type { Filter } from './filter.js';
 import {
@@ -28,7 +28,7 @@ const MAX_LISTED_MEMBERS = 50_000;
 
 export type GroupsDependencies = {
   directory: Directory;
-  redis: Redis;
+  redis: RedisClient;
   prefix: string;
   /** The address of the tenant's SCIM root. */
   baseOf: (req: Request) => string;

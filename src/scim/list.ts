@@ -1,7 +1,7 @@
 /** Lists of resources (RFC 7644 §3.4.2): pages by index, by look-up, or by a look through all that is bounded in time. */
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { RedisClient } from '../redis.js';
 import type { Attribute } from './attributes.js';
 import { type Filter, matches, parseFilter } from './filter.js';
 import { type Position, scan } from './scan.js';
@@ -56,7 +56,7 @@ export type Source<R> = {
 export async function list<R>(
   source: Source<R>,
   rawQuery: unknown,
-  store: { redis: Redis; prefix: string },
+  store: { redis: RedisClient; prefix: string },
   limits = LIMITS,
 ): Promise<Page<R>> {
   const { filter: text, startIndex, count, ...order } = parseQuery(rawQuery);
@@ -108,7 +108,7 @@ async function look<R>(
   source: Source<R>,
   filter: Filter,
   { key, startIndex, count }: { key: string; startIndex: number; count: number },
-  { redis, prefix }: { redis: Redis; prefix: string },
+  { redis, prefix }: { redis: RedisClient; prefix: string },
   limits: ListLimits,
 ): Promise<Page<R>> {
   const positionKey = (index: number) =>

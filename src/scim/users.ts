@@ -1,11 +1,11 @@
 /** `/Users` (RFC 7644 §3): people come, change, are deactivated and go. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Request, Router } from 'express';
-import type { Redis } from 'ioredis';
 import type { Directory } from '../directory/directory.js';
 import type { GroupResource } from '../directory/groups.js';
 import type { User, UserAttributes, UserResource } from '../directory/user.js';
 import { NotUnique } from '../directory/users.js';
+import type { RedisClient } from '../redis.js';
 import { ENTERPRISE_SCHEMA, USER_SCHEMA, userAttributes } from './attributes.js';
 import type { Filter } from './filter.js';
 import { again, checkIfMatch, idOf, methodNotAllowed, notFound, sendList, sendResource, tenantOf } from './http.js';
@@ -20,7 +20,7 @@ const MAX_CANDIDATES = 1_000;
 
 export type UsersDependencies = {
   directory: Directory;
-  redis: Redis;
+  redis: RedisClient;
   prefix: string;
   /** Called before a user becomes inactive, or goes; throws where it cannot be seen to. */
   onDeactivate: (tenant: string, user: User) => Promise<void>;

@@ -1,11 +1,11 @@
 /** `universal-logout audit export`: the audit trail as JSON lines, with the checkpoints that vouch for it. */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { comesBefore, timeText } from '../../audit/chain.js';
 import { checkpointsKey, lineOf, readEntries, readTexts } from '../../audit/checkpoint.js';
 import { auditKey, NO_TENANT } from '../../audit.js';
+import type { RedisClient } from '../../redis.js';
 import { CommandError } from '../command-error.js';
 import { withRedis } from '../with-redis.js';
 
@@ -33,7 +33,7 @@ export async function exportAudit({ tenant: only, since, until }: ExportOptions)
   });
 }
 
-type Trail = { redis: Redis; prefix: string; tenant: string };
+type Trail = { redis: RedisClient; prefix: string; tenant: string };
 
 /** A checkpoint comes after the last of its records; the one after the last record may vouch for later ones too. */
 async function* lines({ redis, prefix, tenant }: Trail, { start, end }: { start: string; end: string }) {
@@ -50,7 +50,7 @@ async function* lines({ redis, prefix, tenant }: Trail, { start, end }: { start:
   if (!next.done) yield lineOf(next.value.jws);
 }
 
-async function* readCheckpoints(redis: Redis, key: string): AsyncGenerator<{ jws: string; last: string }> {
+async function* readCheckpoints(redis: RedisClient, key: string): AsyncGenerator<{ jws: string; last: string }> {
   for await (const text of readTexts(redis, key)) {
     const jws = text.split('\n')[0] as string;
     const last = lastOf(jws);

@@ -1,11 +1,11 @@
 /** `universal-logout data-key rotate`: everything in Redis sealed with the first key, so that the others may go. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { readConfig } from '../../config.js';
 import { addKeyInFile, areInFile, dropOldKeysInFile, loadDataKeys } from '../../data-key-file.js';
 import { type KeyUse, readKeyUse, TELL_EVERY_MS } from '../../data-key-use.js';
 import { reseal } from '../../fanout/reseal.js';
+import type { RedisClient } from '../../redis.js';
 import { CommandError } from '../command-error.js';
 import { createProgress, grouped } from '../progress.js';
 import { type Opened, withRedis } from '../with-redis.js';
@@ -68,7 +68,7 @@ async function rotate({ config, redis, prefix }: Opened): Promise<void> {
 }
 
 /** A gateway that lacks the key could not carry out what is sealed with it; one that seals with another undoes the work. */
-async function untilAllSealWith(first: string, redis: Redis, prefix: string): Promise<void> {
+async function untilAllSealWith(first: string, redis: RedisClient, prefix: string): Promise<void> {
   // One that was cut off from Redis until now has had time to tell.
   await delay(TELL_EVERY_MS + 500);
   let others: KeyUse[] = [];

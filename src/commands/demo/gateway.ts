@@ -26,6 +26,7 @@ export async function startGateway(options: {
     port,
     host: HOST,
     redisUrl: undefined,
+    redisWaitReplicas: 0,
     configFile,
     dataDir,
     adminToken,

@@ -1,8 +1,8 @@
 /** Runs of bulk revocations in Redis: what was asked and how far each is, so that whatever ends a run, another goes on. */
 import { createHash, randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { type AuditEvent, auditFields, auditKey } from '../../audit.js';
 import type { Mode } from '../../connectors/connector.js';
+import type { RedisClient } from '../../redis.js';
 import type { Asked, Page } from './whom.js';
 
 export type Run = {
@@ -18,7 +18,7 @@ export type Run = {
   completed: boolean;
 };
 
-export function createRuns(redis: Redis, options: { prefix: string; tenant: string; retentionMs: number }) {
+export function createRuns(redis: RedisClient, options: { prefix: string; tenant: string; retentionMs: number }) {
   const { prefix, tenant, retentionMs } = options;
   const key = (id: string) => `${prefix}:{${tenant}}:bulk:${id}`;
   // By the number of the line, never with what is in it: those are people's addresses.

@@ -1,0 +1,149 @@
+/** The gateway with Sentinel: it works, and what it does while a master is replaced. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import request from 'supertest';
+import { ADA, type Endpoint, PATH, person, startEndpoint } from './support/endpoint.js';
+import { eventually } from './support/eventually.js';
+import { ADMIN_TOKEN } from './support/gateway.js';
+import { createScimClient, SCIM_TOKEN } from './support/scim.js';
+import { type SentinelSet, startSentinelSet } from './support/sentinel.js';
+
+const FAILOVER_WITHIN_MS = 20_000;
+
+let endpoint: Endpoint;
+
+/** One revocation, and how long its answer took. */
+async function revoke(jwt: string, body: object = ADA) {
+  const start = performance.now();
+  const response = await request(endpoint.gateway.url)
+    .post(PATH)
+    .set('content-type', 'application/json')
+    .set('authorization', `Bearer ${jwt}`)
+    .send(body);
+  return { status: response.status, ms: performance.now() - start };
+}
+
+const ready = async () => (await request(endpoint.gateway.url).get('/readyz')).status;
+
+const operator = (path: string) =>
+  request(endpoint.gateway.url).get(path).set('authorization', `Bearer ${ADMIN_TOKEN}`);
+
+/** Everything once: a revocation to its end, provisioning, what operators see. */
+async function expectAllToWork(): Promise<void> {
+  const before = endpoint.app.calls.length;
+  const jwt = await endpoint.sign();
+  expect((await revoke(jwt)).status).toBe(204);
+  expect((await revoke(jwt)).status).toBe(204);
+  await eventually(
+    () => endpoint.app.calls.length,
+    (calls) => calls === before + 1,
+  );
+  await endpoint.rest();
+
+  const scim = createScimClient(endpoint.gateway.url);
+  const grace = await scim.createUser('grace@example.com', { emails: [{ value: 'grace@example.com', primary: true }] });
+  const group = await scim.createGroup('Engineering', [grace]);
+  expect((await scim.list('Users', { filter: 'userName eq "grace@example.com"' })).body.totalResults).toBe(1);
+  expect((await scim.list('Groups', { filter: 'displayName eq "Engineering"' })).body.totalResults).toBe(1);
+  expect((await scim.delete(`/Groups/${group}`)).status).toBe(204);
+  expect((await scim.delete(`/Users/${grace}`)).status).toBe(204);
+
+  const { body } = await operator('/api/revocations?status=completed');
+  expect(body.revocations.length).toBeGreaterThan(0);
+  expect((await operator(`/api/revocations/${body.revocations[0].revocationId}`)).status).toBe(200);
+  expect(await ready()).toBe(200);
+}
+
+/**
+ * Sends one revocation after the other from before the failure on until several have been accepted after it; each is
+ * repeated until it is accepted, as its caller would. Every answer is 204 or 503 and comes within a second.
+ */
+async function expectFailover(fail: () => Promise<void>): Promise<void> {
+  const names = Array.from({ length: 40 }, (_, index) => `person${index}`);
+  for (const name of names) await endpoint.gateway.directory.put('default', person(name));
+  const answers: { status: number; ms: number }[] = [];
+  const acceptedAtLast = async (name: string) => {
+    const jwt = await endpoint.sign();
+    const body = { sub_id: { format: 'email', email: `${name}@example.com` } };
+    await eventually(
+      async () => {
+        answers.push(await revoke(jwt, body));
+        return answers.at(-1)?.status;
+      },
+      (status) => status === 204,
+      FAILOVER_WITHIN_MS,
+    );
+  };
+  for (const name of names.slice(0, 20)) await acceptedAtLast(name);
+  // What was accepted a moment ago is still on its way to its app.
+  const [scim] = await Promise.all([fail().then(scimStatus), ...names.slice(20, 30).map(acceptedAtLast)]);
+  expect(scim).toBe(503);
+  for (const name of names.slice(30)) await acceptedAtLast(name);
+
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([204, 503]));
+  expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(1_000);
+  await eventually(
+    () => {
+      const calls = endpoint.app.calls.map(({ body }) => body).join();
+      return names.filter((name) => !calls.includes(`"${name}@example.com"`));
+    },
+    (lost) => lost.length === 0,
+    FAILOVER_WITHIN_MS,
+  );
+  await eventually(ready, (status) => status === 200, FAILOVER_WITHIN_MS);
+  // The look into Redis may not have heard of the new master yet.
+  await eventually(
+    () =>
+      endpoint.rest().then(
+        () => true,
+        () => false,
+      ),
+    (rested) => rested,
+    FAILOVER_WITHIN_MS,
+  );
+  await expectAllToWork();
+}
+
+const scimStatus = async () => (await createScimClient(endpoint.gateway.url).list('Users', { count: 1 })).status;
+
+async function start(redisUrl: string, redisWaitReplicas: number): Promise<void> {
+  endpoint = await startEndpoint({
+    scim: { tokens: [SCIM_TOKEN] },
+    gateway: { config: { redisUrl, redisWaitReplicas } },
+  });
+}
+
+describe('behind Sentinel', () => {
+  let set: SentinelSet;
+
+  beforeEach(async () => {
+    set = await startSentinelSet();
+    await start(set.url, 1);
+  }, 40_000);
+
+  afterEach(async () => {
+    await endpoint.close();
+    await set.close();
+  }, 20_000);
+
+  it('all works; a master that is killed is 503 until another is there, and nothing that was accepted is lost', async () => {
+    await expectAllToWork();
+    await expectFailover(() => set.master.kill());
+  }, 60_000);
+
+  it('with too few replicas left nothing is accepted, until one is back', async () => {
+    const jwt = await endpoint.sign();
+    for (const { admin } of set.replicas) await admin.replicaof('NO', 'ONE');
+    const { status, ms } = await revoke(jwt);
+    expect(status).toBe(503);
+    expect(ms).toBeLessThan(1_000);
+    // Neither is the repeat of what is there and has not been acknowledged.
+    expect((await revoke(jwt)).status).toBe(503);
+    await set.replicas[0]?.admin.replicaof('127.0.0.1', set.master.port);
+    await eventually(
+      async () => (await revoke(jwt)).status,
+      (answered) => answered === 204,
+    );
+    await endpoint.rest();
+    expect(endpoint.app.calls).toHaveLength(1);
+  }, 30_000);
+});
