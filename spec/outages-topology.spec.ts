@@ -1,6 +1,7 @@
-/** The gateway with Sentinel: it works, and what it does while a master is replaced. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+/** The gateway with Sentinel and with Cluster: it works with each, and what it does while a master is replaced. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
+import { type OwnCluster, startCluster } from './support/cluster.js';
 import { ADA, type Endpoint, PATH, person, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
 import { ADMIN_TOKEN } from './support/gateway.js';
@@ -146,4 +147,26 @@ describe('behind Sentinel', () => {
     await endpoint.rest();
     expect(endpoint.app.calls).toHaveLength(1);
   }, 30_000);
+});
+
+describe('with a Cluster', () => {
+  let cluster: OwnCluster;
+
+  beforeAll(async () => {
+    cluster = await startCluster('{default}');
+    await start(cluster.url, 0);
+  }, 40_000);
+
+  afterAll(async () => {
+    await endpoint.close();
+    await cluster.close();
+  }, 20_000);
+
+  it('all works, with a master that may evict not ready; one that is killed is 503 until its replica serves', async () => {
+    await expectAllToWork();
+    await cluster.masters[1]?.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    expect(await ready()).toBe(503);
+    await cluster.masters[1]?.admin.config('SET', 'maxmemory-policy', 'noeviction');
+    await expectFailover(() => cluster.master.kill());
+  }, 60_000);
 });

@@ -1,6 +1,6 @@
 /** Seals with the first data key whatever in Redis is sealed with another, or not at all, while gateways run. */
 import { type DataKeys, keyIdOf } from '../data-key.js';
-import type { RedisClient as Redis } from '../redis.js';
+import { mastersOf, type RedisClient as Redis } from '../redis.js';
 import { type SealedPlace, sealedPlaces } from './sealed-places.js';
 
 const BATCH = 500;
@@ -34,16 +34,20 @@ export async function reseal(options: {
   const { resealReplace } = redis as unknown as { resealReplace: (...args: string[]) => Promise<number> };
   const places = sealedPlaces(prefix);
   const pass: Pass = { sealedAnew: 0, missed: 0, missing: new Map(), broken: [] };
-  const of = await redis.dbsize();
+  const masters = mastersOf(redis);
+  const sizes = await Promise.all(masters.map((master) => master.dbsize()));
+  const of = sizes.reduce((sum, size) => sum + size, 0);
   let looked = 0;
-  let cursor = '0';
-  do {
-    const [next, keys] = await redis.scan(cursor, 'COUNT', BATCH);
-    await Promise.all(keys.map(resealKey));
-    looked += keys.length;
-    onLooked?.(looked, of);
-    cursor = next;
-  } while (cursor !== '0');
+  for (const master of masters) {
+    let cursor = '0';
+    do {
+      const [next, keys] = await master.scan(cursor, 'COUNT', BATCH);
+      await Promise.all(keys.map(resealKey));
+      looked += keys.length;
+      onLooked?.(looked, of);
+      cursor = next;
+    } while (cursor !== '0');
+  }
   return pass;
 
   async function resealKey(key: string): Promise<void> {
