@@ -12,6 +12,7 @@ import { createEnqueue } from '../src/fanout/enqueue.js';
 import { appQueue } from '../src/fanout/job.js';
 import { createLanes } from '../src/fanout/lanes.js';
 import { residentBytes } from './support/children.js';
+import { writeFigures } from './support/figure.js';
 import { build, createGateway, PATH } from './support/gateway.js';
 import { startLoad } from './support/load.js';
 import { describeMachine } from './support/machine.js';
@@ -90,6 +91,16 @@ console.log(
 console.log(
   `the gateway's memory: ${(before.gateway / MB).toFixed(0)} MB before, ${(after.gateway / MB).toFixed(0)} MB after, ${(residentBytes(full.gateway.pid()) / MB).toFixed(0)} MB at the end`,
 );
+writeFigures('backlog', [
+  [
+    `p99 of an acceptance while ${jobs} jobs wait, beside none`,
+    `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} – ${Math.max(...ratios).toFixed(2)} by round)`,
+  ],
+  [
+    'Redis memory a waiting job, with its record and audit entry',
+    `${((after.redis - before.redis) / jobs / 1e3).toFixed(1)} kB`,
+  ],
+]);
 process.exit(0);
 
 /** A gateway whose one app is paused, with a Redis of its own. */

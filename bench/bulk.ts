@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { startOkta } from '../spec/support/okta.js';
 import { temporaryDirectory } from './support/children.js';
+import { writeFigures } from './support/figure.js';
 import { build, createGateway, emailOf, PATH } from './support/gateway.js';
 import { describeMachine } from './support/machine.js';
 import { startRedis } from './support/redis.js';
@@ -104,6 +105,12 @@ console.log(`calls still to be made at the first ${beside[0]?.waiting}, at the l
 console.log(
   `ratio of the medians ${(median(times) / median(idle)).toFixed(2)}, of the worst ${(Math.max(...times) / Math.max(...idle)).toFixed(2)}, aim ${TARGET}`,
 );
+writeFigures('bulk', [
+  [
+    `a single logout, 204 to the last of ${appCount} apps, amid a bulk one of ${people} people, beside idle`,
+    `${(median(times) / median(idle)).toFixed(1)} times at the median`,
+  ],
+]);
 process.exit(0);
 
 /** Milliseconds from the 204 to the call of the last app. */
