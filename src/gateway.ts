@@ -153,7 +153,8 @@ export async function openGateway(
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },
-          ...{ apps: appsToCall(config), send: outbound.send, adminToken: config.adminToken },
+          ...{ apps: appsToCall(config), adminToken: config.adminToken },
+          callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
         }),
       ],
       logger,
@@ -247,10 +248,10 @@ export async function openGateway(
 
 function appsToCall({ settings }: Config): App[] {
   return settings.tenants.flatMap(({ id: tenant, apps }) =>
-    apps.map(({ id, connector: name, options, delivery }) => {
+    apps.map(({ id, connector: name, options, mode, delivery }) => {
       const connector = registry.find((one) => one.name === name);
       if (!connector) throw new TypeError(`no connector is called ${name}`);
-      return { tenant, id, connector, options, delivery };
+      return { tenant, id, connector, options, mode, delivery };
     }),
   );
 }

@@ -113,6 +113,10 @@ function app(connectors: readonly Connector<unknown>[]) {
       .default('everyone')
       .describe('Whom the app is for: everyone, or whoever meets any condition.'),
     account: z.enum(identifierKinds).default('email').describe('Which identifier the app knows its users by.'),
+    mode: z
+      .enum(['full', 'refresh-only'])
+      .default('full')
+      .describe('refresh-only: sessions at this app are left alone, whatever the caller asks for.'),
     delivery: delivery.prefault({}),
   };
   const [first, ...rest] = connectors.map(({ name, options }) =>

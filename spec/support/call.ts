@@ -18,6 +18,7 @@ export async function createCalls({ allowNetworks = ['127.0.0.0/8'] }: { allowNe
     mode: 'full',
     idempotencyKey: 'rev_0123456789abcdef_intranet',
     via: [PUBLIC_URL],
+    acceptedAt: Date.now(),
     signal: AbortSignal.timeout(5_000),
     now: () => new Date(),
     publicUrl: PUBLIC_URL,

@@ -2,6 +2,7 @@
 import { type ZodType, z } from 'zod';
 import type { OutboundRequest, OutboundResponse } from '../outbound/outbound.js';
 import type { SigningKeys } from '../outbound/signing-keys.js';
+import type { AccountForm } from './account.js';
 
 /** `full` ends sessions and tokens; `refresh-only` (Okta's "partial support") leaves sessions alone. */
 export type Mode = 'full' | 'refresh-only';
@@ -19,21 +20,37 @@ export type Call = {
   idempotencyKey: string;
   /** Ids of the gateways that this revocation has passed, ours last: a chain of gateways must not become a ring. */
   via: readonly string[];
+  /** Milliseconds since the epoch: when the revocation was accepted. */
+  acceptedAt: number;
   /** Aborted at the attempt's deadline, and when the gateway stops. */
   signal: AbortSignal;
   now: () => Date;
   publicUrl: string;
   signingKeys: SigningKeys;
   send(url: string, request: OutboundRequest): Promise<OutboundResponse>;
+  /** Told of every request made, where somebody watches: its name without accounts, and how it went. */
+  onRequest?(request: { operation: string; answer: number | Reason; ms: number }): void;
 };
+
+/** What a check is given: it is about no account. */
+export type CheckCall = Pick<Call, 'send' | 'signal' | 'now' | 'publicUrl' | 'signingKeys' | 'onRequest'>;
+
+/** `access`: the right to use the app at all, such as an active account or a seat. */
+export type What = 'sessions' | 'refresh_tokens' | 'access_tokens' | 'credentials' | 'access';
 
 export type Outcome = {
   /** `accepted`: the app said that it will. `none`: it had nothing to revoke, or does not know the account. */
   state: 'revoked' | 'accepted' | 'none';
-  what: ('sessions' | 'refresh_tokens' | 'access_tokens' | 'credentials')[];
+  what: What[];
   /** What lives on, where something does. */
   partial?: string;
+  /** The app was asked again afterwards, and had nothing left. */
+  verified?: true;
+  /** What was taken away and can be given back by hand; no name, address or secret is in it. */
+  removed?: readonly Readonly<Record<string, unknown>>[];
 };
+
+export const NONE: Outcome = { state: 'none', what: [] };
 
 /**
  * The app has begun, and is to be asked again: what `poll` is then given, and when. `poll` is kept encrypted;
@@ -44,19 +61,87 @@ export type Pending = { pending: { poll: unknown; afterMs: number } };
 /** Whether the options would work, found out without changing anything at the app. */
 export type Check = { ok: true; detail: string } | { ok: false; problem: string };
 
-/** Where an app is called. */
-export const appUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
+/** The connector's page in docs/connectors.md: sentences, each with its full stop. */
+export type Docs = {
+  /** The app, as its vendor writes it. */
+  app: string;
+  /** `full`: nobody stays signed in. `partial`: something lives on that matters. `observe`: it ends nothing by itself. */
+  coverage: 'full' | 'partial' | 'observe';
+  /** Which calls it makes, and what they do. */
+  does: string;
+  ends: readonly What[];
+  /** What it does not end. */
+  livesOn: string;
+  /** How long access can go on after the call. */
+  lingers: string;
+  /** What the credential must be allowed to do, and nothing more. */
+  permission: string;
+  /** How to make that credential, step by step. */
+  credential: readonly string[];
+  rateLimit: string;
+  /** What no public page says. */
+  unknown?: readonly string[];
+  /** Pages of the vendor or of the standard. */
+  sources: readonly string[];
+};
 
-export type Connector<Options> = {
+export type Definition<Options> = {
   name: string;
   options: ZodType<Options>;
-  /** What it revokes, what it cannot, and the page that says so. */
-  docs: string;
+  account: AccountForm;
+  /** Without `refresh-only`, a revocation of that mode is refused: the app has no word for it. */
+  modes: readonly Mode[];
+  /** An identity provider: it must not be told what it has itself asked for. */
+  identityProvider?: true;
+  docs: Docs;
   revoke(account: Account, options: Options, call: Call): Promise<Outcome | Pending>;
   /** Where the app's logout is itself a job: asks what has become of it. */
   poll?(poll: unknown, options: Options, call: Call): Promise<Outcome | Pending>;
-  check(options: Options, call: Pick<Call, 'send' | 'signal'>): Promise<Check>;
+  /** A ConnectorError that it throws is the problem. */
+  check(options: Options, call: CheckCall): Promise<Check>;
 };
+
+export type Connector<Options> = Definition<Options>;
+
+/** The connector with what holds for all: nothing odd reaches an app, and no app is asked for what it cannot. */
+export function defineConnector<Options>(definition: Definition<Options>): Connector<Options> {
+  const { name, account: form, modes } = definition;
+  return {
+    ...definition,
+    async revoke(account, options, call) {
+      if (!form.test(account)) {
+        throw new ConnectorError('refused', `${name}: not called, since the account is not ${form.noun}`);
+      }
+      if (!modes.includes(call.mode)) {
+        throw new ConnectorError('refused', `${name}: not called, since it cannot leave sessions alone (${call.mode})`);
+      }
+      return definition.revoke(account, options, call);
+    },
+    async check(options, call) {
+      try {
+        return await definition.check(options, call);
+      } catch (error) {
+        if (!(error instanceof ConnectorError)) throw error;
+        return { ok: false, problem: error.message };
+      }
+    },
+  };
+}
+
+/** Where an app is called. */
+export const appUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
+
+/** A credential among the options. A function, so that nothing that prints, logs or serializes options shows it. */
+export type Secret = () => string;
+
+export const secret = (schema: z.ZodType<string, string> = z.string().min(1)) =>
+  schema
+    .transform(
+      (value): Secret =>
+        () =>
+          value,
+    )
+    .meta({ writeOnly: true });
 
 /** Why an attempt failed: a closed set, used as a metric label. */
 export type Reason = 'auth' | 'rate_limited' | 'refused' | 'not_found' | 'server' | 'network' | 'timeout';
@@ -87,5 +172,15 @@ export class ConnectorError extends Error {
     this.reason = reason;
     this.retryable = WORTH_RETRYING[reason];
     this.retryAfterMs = more.retryAfterMs;
+  }
+}
+
+/** `undefined` where the app says that there is no such thing (any more). */
+export async function unlessNotFound<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ConnectorError && error.reason === 'not_found') return undefined;
+    throw error;
   }
 }

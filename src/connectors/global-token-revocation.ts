@@ -1,7 +1,8 @@
 /** Hands a revocation on to another Global Token Revocation receiver, with a JWT in Okta's own profile. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { appUrl, type Connector, ConnectorError } from './connector.js';
+import { anyName } from './account.js';
+import { appUrl, defineConnector, NONE, unlessNotFound } from './connector.js';
 import { request } from './request.js';
 
 const LIFETIME_SECONDS = 300;
@@ -18,22 +19,27 @@ const options = z.strictObject({
     .describe('With it the subject goes as `iss_sub` under this issuer; without it as `email`.'),
 });
 
-export const globalTokenRevocation: Connector<z.output<typeof options>> = {
+export const globalTokenRevocation = defineConnector({
   name: 'global-token-revocation',
   options,
-  docs: `Sends \`sub_id\` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401.
-204 means that the receiver has begun, so the outcome is \`accepted\`; an unknown user (404) is \`none\`.
-A revocation of mode \`refresh-only\` is refused: the request has no word for leaving sessions alone.
-The JWT carries a \`via\` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.
-Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revocation/`,
+  account: anyName,
+  modes: ['full'],
+  docs: {
+    app: 'A Global Token Revocation receiver, such as another gateway',
+    coverage: 'full',
+    does: 'Sends `sub_id` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401. 204 means that the receiver has begun, so the outcome is `accepted`; an unknown user (404) is `none`. The JWT carries a `via` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.',
+    ends: ['sessions', 'refresh_tokens'],
+    livesOn: 'Access tokens, which the draft leaves to the receiver.',
+    lingers: 'As long as the receiver takes: it answers before it has done the work.',
+    permission: "None: the JWT is signed with the gateway's own key.",
+    credential: [
+      'Have the receiver trust `publicUrl` as issuer, with the keys at `/.well-known/jwks.json`, and `client` as subject.',
+    ],
+    rateLimit: 'Whatever the receiver answers 429 to.',
+    sources: ['https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revocation/'],
+  },
 
   async revoke(account, { url, client, issuer, subjectIssuer }, call) {
-    if (call.mode === 'refresh-only') {
-      throw new ConnectorError(
-        'refused',
-        'global-token-revocation: cannot ask to leave sessions alone, as refresh-only does',
-      );
-    }
     const iat = Math.floor(call.now().getTime() / 1000);
     const jwt = await call.signingKeys.sign('global-token-revocation+jwt', {
       iss: issuer ?? call.publicUrl,
@@ -48,8 +54,8 @@ Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revoca
     const sub_id = subjectIssuer
       ? { format: 'iss_sub', iss: subjectIssuer, sub: account }
       : { format: 'email', email: account };
-    try {
-      await request(
+    const answer = await unlessNotFound(
+      request(
         'global-token-revocation: POST to the receiver',
         url,
         {
@@ -60,15 +66,13 @@ Source: https://datatracker.ietf.org/doc/draft-parecki-oauth-global-token-revoca
         call,
         // 404 is the draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
         { 410: 'refused' },
-      );
-    } catch (error) {
-      if ((error as { reason?: string }).reason === 'not_found') return { state: 'none', what: [] };
-      throw error;
-    }
+      ),
+    );
+    if (!answer) return NONE;
     return { state: 'accepted', what: ['sessions', 'refresh_tokens'] };
   },
 
   async check() {
     return { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' };
   },
-};
+});

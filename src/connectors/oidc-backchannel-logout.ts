@@ -1,7 +1,8 @@
 /** Ends a person's sessions at an OpenID Connect relying party (OpenID Connect Back-Channel Logout 1.0). */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { appUrl, type Connector, ConnectorError } from './connector.js';
+import { anyName } from './account.js';
+import { appUrl, defineConnector } from './connector.js';
 import { request } from './request.js';
 
 const LIFETIME_SECONDS = 120; // §4 recommends two minutes at most.
@@ -18,18 +19,27 @@ const options = z.strictObject({
     ),
 });
 
-export const oidcBackchannelLogout: Connector<z.output<typeof options>> = {
+export const oidcBackchannelLogout = defineConnector({
   name: 'oidc-backchannel-logout',
   options,
-  docs: `Sends a logout token without \`sid\`, which ends all sessions of that \`iss\` and \`sub\`.
-The relying party must find the gateway's public key (\`/.well-known/jwks.json\`) among the keys of that issuer.
-Refresh tokens with \`offline_access\` live on: the specification says that they should not be revoked (§2.7).
-Source: https://openid.net/specs/openid-connect-backchannel-1_0.html`,
+  account: anyName,
+  modes: ['full'],
+  docs: {
+    app: 'An OpenID Connect relying party',
+    coverage: 'partial',
+    does: "Sends a logout token without `sid`, which ends all sessions of that `iss` and `sub`. The relying party must find the gateway's public key (`/.well-known/jwks.json`) among the keys of that issuer.",
+    ends: ['sessions'],
+    livesOn: 'Refresh tokens with `offline_access`: the specification says that they should not be revoked (§2.7).',
+    lingers: 'Access tokens live until they expire.',
+    permission: "None: the logout token is signed with the gateway's own key.",
+    credential: [
+      'Give the relying party the gateway as an issuer of its own, or read [why that needs care](decisions.md#the-gateways-key-in-an-issuers-jwks).',
+    ],
+    rateLimit: 'Whatever the relying party answers 429 to.',
+    sources: ['https://openid.net/specs/openid-connect-backchannel-1_0.html'],
+  },
 
   async revoke(account, { url, clientId, issuer }, call) {
-    if (call.mode === 'refresh-only') {
-      throw new ConnectorError('refused', 'oidc-backchannel-logout: cannot leave sessions alone, as refresh-only asks');
-    }
     const iat = Math.floor(call.now().getTime() / 1000);
     const logoutToken = await call.signingKeys.sign('logout+jwt', {
       iss: issuer ?? call.publicUrl,
@@ -58,4 +68,4 @@ Source: https://openid.net/specs/openid-connect-backchannel-1_0.html`,
   async check() {
     return { ok: true, detail: 'nothing to ask: the specification has no call that changes nothing' };
   },
-};
+});

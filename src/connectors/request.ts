@@ -2,27 +2,40 @@
 import { OutboundError, type OutboundRequest, type OutboundResponse } from '../outbound/outbound.js';
 import { type Call, ConnectorError, type Reason } from './connector.js';
 
-/**
- * Sends, and returns any 2xx. `operation` names connector and act in the error: "webhook: POST to the app".
- * `exceptions` are the statuses that mean something else at this app than `classify` says.
- */
+/** The statuses that mean something else at this app than `classify` says; a function where the answer's text decides. */
+export type Exceptions = Readonly<Record<number, Reason | ((response: OutboundResponse) => Reason)>>;
+
+/** For `Exceptions`: one reason where the answer's text has the app's word for it, another where it has not. */
+export const saying =
+  (word: RegExp, reason: Reason, otherwise: Reason) =>
+  ({ body }: OutboundResponse): Reason =>
+    word.test(body) ? reason : otherwise;
+
+/** Sends, and returns any 2xx. `operation` names connector and act in the error: "webhook: POST to the app". */
 export async function request(
   operation: string,
   url: string,
   message: OutboundRequest,
-  call: Pick<Call, 'send' | 'signal'> & { now?: () => Date },
-  exceptions: Readonly<Record<number, Reason>> = {},
+  call: Pick<Call, 'send' | 'signal' | 'onRequest'> & { now?: () => Date },
+  exceptions: Exceptions = {},
 ): Promise<OutboundResponse> {
+  const startedAt = call.onRequest ? performance.now() : 0;
+  const tell = (answer: number | Reason) =>
+    call.onRequest?.({ operation, answer, ms: Math.round(performance.now() - startedAt) });
   let response: OutboundResponse;
   try {
     response = await call.send(url, { ...message, signal: call.signal });
-  } catch (error) {
-    throw fromOutbound(operation, error);
+  } catch (thrown) {
+    const error = fromOutbound(operation, thrown);
+    if (error instanceof ConnectorError) tell(error.reason);
+    throw error;
   }
+  tell(response.status);
   if (response.status >= 200 && response.status < 300) return response;
-  const reason = exceptions[response.status] ?? classify(response.status);
+  const exception = exceptions[response.status] ?? classify(response.status);
+  const reason = typeof exception === 'function' ? exception(response) : exception;
   throw new ConnectorError(reason, `${operation} answered ${response.status}`, {
-    retryAfterMs: retryAfterMs(response.headers['retry-after'], call.now?.() ?? new Date()),
+    retryAfterMs: retryAfterMs(response.headers, call.now?.() ?? new Date(), reason === 'rate_limited'),
   });
 }
 
@@ -39,11 +52,33 @@ export function classify(status: number): Reason {
   return 'refused';
 }
 
-/** `Retry-After` as milliseconds from now: seconds, with decimals as some vendors send them, or an HTTP date. */
-export function retryAfterMs(header: string | undefined, now: Date): number | undefined {
-  if (header === undefined) return undefined;
-  const seconds = /^\s*\d+(\.\d+)?\s*$/.test(header) ? Number(header) : Number.NaN;
-  const ms = Number.isNaN(seconds) ? Date.parse(header) - now.getTime() : seconds * 1000;
+// Okta, GitHub and others tell when the quota is whole again instead: most as seconds since the epoch, some from now on.
+const RESETS = ['x-rate-limit-reset', 'x-ratelimit-reset', 'ratelimit-reset'];
+const SURELY_SINCE_THE_EPOCH = 1_000_000_000;
+
+/**
+ * When the app wants to be called again, in milliseconds from now: `Retry-After` in seconds, with decimals as some send
+ * them, or as an HTTP date; without one, of an answer that says "too many", when its quota is reset.
+ */
+export function retryAfterMs(
+  headers: Readonly<Record<string, string>>,
+  now: Date,
+  saysTooMany: boolean,
+): number | undefined {
+  const asked = headers['retry-after'];
+  if (asked !== undefined) return fromNow(secondsOf(asked), Date.parse(asked) - now.getTime());
+  const reset = RESETS.map((name) => secondsOf(headers[name])).find((seconds) => seconds !== undefined);
+  // Many send it with every answer.
+  if (reset === undefined || !saysTooMany) return undefined;
+  return fromNow(reset > SURELY_SINCE_THE_EPOCH ? reset - now.getTime() / 1000 : reset, 0);
+}
+
+function secondsOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : undefined;
+}
+
+function fromNow(seconds: number | undefined, otherwiseMs: number): number | undefined {
+  const ms = seconds === undefined ? otherwiseMs : seconds * 1000;
   return Number.isFinite(ms) ? Math.max(0, Math.ceil(ms)) : undefined;
 }
 

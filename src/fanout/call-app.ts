@@ -1,7 +1,14 @@
 /** One attempt at one account of an app. */
 import { DelayedError, type Job, type Queue, UnrecoverableError, Worker } from 'bullmq';
 import type { Audit } from '../audit.js';
-import { type Call, type Connector, ConnectorError, type Outcome, type Pending } from '../connectors/connector.js';
+import {
+  type Call,
+  type Connector,
+  ConnectorError,
+  type Mode,
+  type Outcome,
+  type Pending,
+} from '../connectors/connector.js';
 import type { DataKeys } from '../data-key.js';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
@@ -19,6 +26,8 @@ export type App = {
   id: string;
   connector: Connector<unknown>;
   options: unknown;
+  /** Where the app is asked for less than the caller asks for. */
+  mode: Mode;
   delivery: {
     concurrency: number;
     ratePerSecond?: number | undefined;
@@ -105,8 +114,9 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         revocationId,
         tenant,
         app: id,
-        mode: data.mode,
+        mode: app.mode === 'refresh-only' ? app.mode : data.mode,
         via: data.via,
+        acceptedAt: data.acceptedAt,
         idempotencyKey: `${revocationId}_${id}`,
         signal: AbortSignal.any([signal, stop]),
         now: () => new Date(now()),
@@ -115,9 +125,9 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       return connector.poll(JSON.parse(dataKeys.open(data.poll, tenant)), options, context);
     }
 
-    async function succeeded({ state, what, partial }: Outcome): Promise<void> {
+    async function succeeded({ state, ...ended }: Outcome): Promise<void> {
       const at = now();
-      const record = { state, attempts: call, at, tookMs: at - startedAt, what, ...(partial && { partial }) };
+      const record = { state, attempts: call, at, tookMs: at - startedAt, ...ended };
       const ending = await end(record, {
         blame: 'good',
         audit: { event: 'account.revoked', tenant, user: data.user, app: id, state, attempt: call },

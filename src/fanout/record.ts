@@ -21,6 +21,8 @@ export type AppRecord = {
   reason?: FailureReason;
   what?: Outcome['what'];
   partial?: string;
+  verified?: true;
+  removed?: Outcome['removed'];
   /** How long the last call took. */
   tookMs?: number;
   /** Calls that did not succeed, the oldest first; of very many, the last ones. */

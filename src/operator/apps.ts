@@ -1,7 +1,7 @@
 /** `/api/apps`: how each app's queue moves; an operator may pause it, resume it, retry what failed, and check the settings. */
 import { Router } from 'express';
 import type { Audit, AuditEvent } from '../audit.js';
-import type { Call } from '../connectors/connector.js';
+import type { CheckCall } from '../connectors/connector.js';
 import type { App } from '../fanout/call-app.js';
 import type { Lanes } from '../fanout/lanes.js';
 import { orUnavailable } from '../redis.js';
@@ -10,9 +10,15 @@ import { viewLane } from './view.js';
 
 const CHECK_WITHIN_MS = 10_000;
 
-export type AppsDependencies = { apps: readonly App[]; lanes: Lanes; audit: Audit; send: Call['send'] };
+export type AppsDependencies = {
+  apps: readonly App[];
+  lanes: Lanes;
+  audit: Audit;
+  callContext: Omit<CheckCall, 'signal' | 'now'>;
+  now: () => number;
+};
 
-export function createAppsRouter({ apps, lanes, audit, send }: AppsDependencies): Router {
+export function createAppsRouter({ apps, lanes, audit, callContext, now }: AppsDependencies): Router {
   const router = Router();
 
   router.get('/api/apps', async (_req, res) => {
@@ -33,7 +39,7 @@ export function createAppsRouter({ apps, lanes, audit, send }: AppsDependencies)
   router.post('/api/apps/:tenant/:app/check', async (req, res) => {
     const { connector, options } = find(req.params);
     const signal = AbortSignal.timeout(CHECK_WITHIN_MS);
-    res.json(await connector.check(options, { send, signal }));
+    res.json(await connector.check(options, { ...callContext, signal, now: () => new Date(now()) }));
   });
 
   async function view({ tenant, id, connector }: App) {

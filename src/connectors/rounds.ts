@@ -1,0 +1,46 @@
+/** Ends many things one by one: list, end each, and list again until none is left. */
+import { ConnectorError, unlessNotFound } from './connector.js';
+
+const ROUNDS = 3;
+
+/**
+ * Answers how many were ended; afterwards the app's own list was empty. What is gone already is ended. One that fails
+ * keeps nobody from ending the others, but is no success: the first error is thrown after the round. A retry goes on
+ * where this one stopped, since it lists again.
+ */
+export async function endAll<Item>(
+  operation: string,
+  list: () => Promise<readonly Item[]>,
+  end: (item: Item) => Promise<unknown>,
+): Promise<number> {
+  let ended = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const items = await list();
+    if (items.length === 0) return ended;
+    let failed: unknown;
+    for (const item of items) {
+      try {
+        await unlessNotFound(end(item));
+        ended += 1;
+      } catch (error) {
+        failed ??= error;
+        if (isOfAll(error)) break;
+      }
+    }
+    if (failed) throw failed;
+  }
+  if ((await list()).length === 0) return ended;
+  throw new ConnectorError('server', `${operation}: some are still there after ${ROUNDS} rounds`);
+}
+
+/** Where going on with the others would be in vain, or would hurt. */
+function isOfAll(error: unknown): boolean {
+  if (!(error instanceof ConnectorError)) return true;
+  return error.reason !== 'refused' && error.reason !== 'server';
+}
+
+/** For lists that must be empty now: the app has been told to end all of it. Throws where something is left. */
+export function expectNone(operation: string, left: readonly unknown[]): void {
+  if (left.length === 0) return;
+  throw new ConnectorError('server', `${operation}: ${left.length} are still there`);
+}
