@@ -40,6 +40,10 @@ function settingsOf(text: string, env: Environment = {}, file = FILE) {
   return settings;
 }
 
+/** As text, with the secrets that options keep in functions. */
+const revealed = (settings: unknown) =>
+  JSON.stringify(settings, (_key, value) => (typeof value === 'function' ? value() : value));
+
 describe('the settings file of the contract', () => {
   it('is accepted word for word', () => {
     const settings = settingsOf(CONTRACT, contractEnv);
@@ -48,12 +52,13 @@ describe('the settings file of the contract', () => {
       limits: { refusedPerMinute: 600, acceptedPerMinute: 6000, bodyKb: 16 },
       retention: { revocations: 90 * 86_400_000, audit: 400 * 86_400_000 },
     });
+    expect(revealed(settings.tenants[0]?.apps)).toContain(SECRET);
     expect(settings.tenants[0]).toMatchObject({
       trusts: [{ client: '0oa1example', algorithms: ['RS256'], mode: 'full', enabled: true }],
       scim: { tokens: [contractEnv.SCIM_TOKEN] },
       apps: [
         {
-          options: { secret: SECRET },
+          options: { secret: expect.any(Function) },
           delivery: { ratePerSecond: 50, timeoutMs: 10_000, retryFor: 72 * 3_600_000, priority: 1 },
         },
       ],
@@ -86,7 +91,7 @@ describe('the settings file of the contract', () => {
       CONTRACT.replaceAll('\n', '\r\n'),
       `\uFEFF${CONTRACT}`,
     ]) {
-      expect(settingsOf(text, contractEnv)).toEqual(settings);
+      expect(revealed(settingsOf(text, contractEnv))).toBe(revealed(settings));
     }
   });
 });
@@ -334,5 +339,55 @@ describe('certificates', () => {
     expect(problemsWith(withCertificates('okta.pem', certificate), {}, file)).toEqual([
       expect.stringMatching(new RegExp(`:\\d+:\\d+ tenants\\[0\\].trusts\\[0\\].keys.certificates\\[1\\] ${problem}$`)),
     ]);
+  });
+});
+
+describe('an app', () => {
+  const keycloak = (url: string, over: object = {}) => ({
+    connector: 'keycloak',
+    options: { url, realm: 'acme', clientId: 'gateway', clientSecret: 'a-secret' },
+    ...over,
+  });
+
+  it('that is an identity provider must not be an issuer that asks this tenant: it would be asked back', () => {
+    const problems: string[] = [];
+    parseSettings(withApp(keycloak('https://acme.okta.com/auth')), 'f.yaml', {}, problems);
+    expect(problems).toEqual([
+      expect.stringMatching(
+        /^f\.yaml:\d+:\d+ tenants\[0\]\.apps\[0\]\.options\.url is an issuer that asks this tenant for revocations: it must not be asked back$/,
+      ),
+    ]);
+    const none: string[] = [];
+    expect(parseSettings(withApp(keycloak('https://sso.example.com')), 'f.yaml', {}, none)).toBeDefined();
+    expect(
+      parseSettings(withApp({ options: { ...app.options, url: 'https://acme.okta.com/x' } }), 'f.yaml', {}, none),
+    ).toBeDefined();
+    expect(none).toEqual([]);
+  });
+
+  it('that cannot leave sessions alone cannot be set to refresh-only', () => {
+    const zoom = {
+      connector: 'zoom',
+      options: { accountId: 'a', clientId: 'c', clientSecret: 's' },
+      mode: 'refresh-only',
+    };
+    const problems: string[] = [];
+    parseSettings(withApp(zoom), 'f.yaml', {}, problems);
+    expect(problems).toEqual([
+      expect.stringContaining('apps[0].mode needs to be full: zoom cannot leave sessions alone'),
+    ]);
+    const none: string[] = [];
+    parseSettings(withApp(keycloak('https://sso.example.com', { mode: 'refresh-only' })), 'f.yaml', {}, none);
+    expect(none).toEqual([]);
+  });
+
+  it('is called over plain http nowhere, neither for its tokens, where no network is listed', () => {
+    const zoom = {
+      connector: 'zoom',
+      options: { accountId: 'a', clientId: 'c', clientSecret: 's', tokenUrl: 'http://z.example.com' },
+    };
+    const problems: string[] = [];
+    parseSettings(withApp(zoom), 'f.yaml', {}, problems);
+    expect(problems).toEqual([expect.stringContaining('options.tokenUrl is plain http')]);
   });
 });

@@ -219,10 +219,29 @@ function checkAcross(settings: unknown, report: Report): void {
       });
       for (const source of ['jwksUri', 'discovery']) checkScheme([...path, 'keys', source], record(trust.keys)[source]);
     });
+    const askers = list(tenant.trusts).flatMap(({ issuers }) => (Array.isArray(issuers) ? issuers : []).map(originOf));
     list(tenant.apps).forEach((app, i) => {
-      checkScheme(['tenants', t, 'apps', i, 'options', 'url'], record(app.options).url);
+      const path = ['tenants', t, 'apps', i];
+      const connector = registry.find(({ name }) => name === app.connector);
+      for (const [option, value] of Object.entries(record(app.options))) {
+        if (/url$/i.test(option)) checkScheme([...path, 'options', option], value);
+      }
+      if (app.mode === 'refresh-only' && connector && !connector.modes.includes('refresh-only')) {
+        report([...path, 'mode'], `needs to be full: ${connector.name} cannot leave sessions alone`);
+      }
+      const origin = originOf(record(app.options).url);
+      if (connector?.identityProvider && origin !== undefined && askers.includes(origin)) {
+        report(
+          [...path, 'options', 'url'],
+          'is an issuer that asks this tenant for revocations: it must not be asked back',
+        );
+      }
     });
   });
+}
+
+function originOf(url: unknown): string | undefined {
+  return typeof url === 'string' && URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
 function checkUnique(items: readonly Raw[], path: readonly PropertyKey[], report: Report): void {

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { createAudit } from '../../src/audit.js';
-import type { Connector } from '../../src/connectors/connector.js';
+import { anyName } from '../../src/connectors/account.js';
+import { type Connector, defineConnector } from '../../src/connectors/connector.js';
 import { request } from '../../src/connectors/request.js';
 import { createDataKeys } from '../../src/data-key.js';
 import { createAttempts } from '../../src/fanout/attempt.js';
@@ -17,10 +18,23 @@ import { eventually } from '../support/eventually.js';
 import { startTargetApp, type TargetApp } from '../support/target-app.js';
 
 /** Begins with POST, which answers the number of a job; GET of that answers 202 for as long as it runs. */
-const slowly: Connector<{ url: string }> = {
+const slowly = defineConnector({
   name: 'slowly',
   options: z.strictObject({ url: z.url() }),
-  docs: 'Source: https://www.rfc-editor.org/rfc/rfc9110#status.202',
+  account: anyName,
+  modes: ['full'],
+  docs: {
+    ...{
+      app: 'Slow',
+      coverage: 'full',
+      does: 'It begins.',
+      ends: ['sessions'],
+      livesOn: 'Nothing.',
+      lingers: 'A while.',
+    },
+    ...{ permission: 'None.', credential: ['None.'], rateLimit: 'None.' },
+    sources: ['https://www.rfc-editor.org/rfc/rfc9110#status.202'],
+  },
   async revoke(account, { url }, call) {
     const body = JSON.stringify({ account });
     const { body: job } = await request('slowly: POST', url, { method: 'POST', body }, call);
@@ -32,7 +46,7 @@ const slowly: Connector<{ url: string }> = {
     return status === 202 ? { pending: { poll, afterMs: 1 } } : { state: 'revoked', what: ['sessions'] };
   },
   check: async () => ({ ok: true, detail: 'nothing to ask' }),
-};
+});
 
 const keys = createDataKeys([{ id: 'spec', key: Buffer.alloc(32, 1) }]);
 const open: { close(): Promise<unknown> }[] = [];
@@ -74,6 +88,7 @@ function startWorker(delivery: { pendingFor?: number; retryFor?: number } = {}) 
     apps: [
       {
         ...{ tenant: 'default', id: 'crm', connector: slowly as Connector<unknown>, options: { url: app.url } },
+        mode: 'full',
         delivery: {
           ...{ concurrency: 5, timeoutMs: 2_000, retryFor: 60_000, pendingFor: 60_000, priority: 0 },
           breaker: { failureRatio: 0.7, minimumCalls: 10, window: 60_000, openFor: 1_000 },

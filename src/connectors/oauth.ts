@@ -9,7 +9,6 @@ import {
   customFetch,
   genericGrantRequest,
   modifyAssertion,
-  None,
   PrivateKeyJwt,
 } from 'openid-client';
 import { z } from 'zod';
@@ -133,15 +132,17 @@ const inHeader =
   (_server, { client_id }, _body, headers) =>
     headers.set('authorization', `Basic ${Buffer.from(`${client_id}:${clientSecret()}`).toString('base64')}`);
 
-/** `client_credentials` of a client that signs (`private_key_jwt`, RFC 7523 §2.2); the audience is the token endpoint. */
+/** `client_credentials` of a client that signs (`private_key_jwt`, RFC 7523 §2.2). */
 export async function privateKeyJwtGrant(client: {
   tokenUrl: string;
+  /** The token endpoint without it. */
+  audience?: string;
   clientId: string;
   privateKey: Secret;
   keyId?: string | undefined;
   parameters?: Record<string, string>;
 }): Promise<Grant> {
-  const { tokenUrl, clientId, privateKey, keyId, parameters = {} } = client;
+  const { tokenUrl, audience = tokenUrl, clientId, privateKey, keyId, parameters = {} } = client;
   const der = createPrivateKey(privateKey()).export({ type: 'pkcs8', format: 'der' });
   const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
   const key = await webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']);
@@ -149,7 +150,7 @@ export async function privateKeyJwtGrant(client: {
     ...{ tokenUrl, clientId, parameters, grantType: 'client_credentials' },
     clientAuth: PrivateKeyJwt(keyId === undefined ? key : { key, kid: keyId }, {
       [modifyAssertion]: (_header, payload) => {
-        payload.aud = tokenUrl;
+        payload.aud = audience;
       },
     }),
   };
@@ -185,7 +186,8 @@ export async function jwtBearerGrant(
   return {
     tokenUrl,
     clientId: client?.id ?? issuer,
-    clientAuth: client ? ClientSecretPost(client.secret()) : None(),
+    // The assertion proves itself: without a client there is not even its id.
+    clientAuth: client ? ClientSecretPost(client.secret()) : () => {},
     grantType: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
     parameters: { ...assertion.parameters, assertion: signed },
   };

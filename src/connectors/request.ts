@@ -66,7 +66,11 @@ export function retryAfterMs(
   saysTooMany: boolean,
 ): number | undefined {
   const asked = headers['retry-after'];
-  if (asked !== undefined) return fromNow(secondsOf(asked), Date.parse(asked) - now.getTime());
+  if (asked !== undefined) {
+    // Date.parse makes something of "-5" too.
+    const date = /^\w{3}/.test(asked) ? Date.parse(asked) : Number.NaN;
+    return fromNow(secondsOf(asked), date - now.getTime());
+  }
   const reset = RESETS.map((name) => secondsOf(headers[name])).find((seconds) => seconds !== undefined);
   // Many send it with every answer.
   if (reset === undefined || !saysTooMany) return undefined;
