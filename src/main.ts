@@ -70,6 +70,27 @@ program
   .option('--yes', 'do not ask')
   .action(async (options) => (await import('./commands/revoke.js')).revoke(options));
 
+const connectors = program.command('connectors').description('how each kind of app is told');
+connectors
+  .command('list')
+  .description('every connector: how much it ends (full, partial, observe), and of which app')
+  .action(async () => (await import('./commands/connectors/list.js')).listConnectors());
+connectors
+  .command('try <app>')
+  .description(
+    "check an app of the settings file by calls that change nothing; with --user and --yes, revoke that user's account",
+  )
+  .option('--user <name>', 'somebody in the directory, by id, externalId, userName or e-mail address')
+  .option('--yes', 'revoke for real, at this app alone; each call is shown, without secrets')
+  .option('--tenant <id>', 'the tenant', 'default')
+  .action(async (app, options) => (await import('./commands/connectors/try.js')).tryConnector(app, options));
+connectors
+  .command('new <name>')
+  .description('in a checkout: begin a connector, with its spec, and register it')
+  .option('--app <name>', 'the app, as its vendor writes it')
+  .option('--url <url>', 'the base of its API')
+  .action(async (name, options) => (await import('./commands/connectors/new.js')).newConnector(name, options));
+
 const config = program.command('config').description('the settings file');
 config
   .command('check')

@@ -9,9 +9,9 @@ import { zoom } from './zoom.js';
 // Each connector has options of its own; the settings file's schema has matched them to the connector by name.
 // biome-ignore lint/suspicious/noExplicitAny: see above.
 export const registry: readonly Connector<any>[] = [
-  webhook,
-  oidcBackchannelLogout,
   globalTokenRevocation,
   keycloak,
+  oidcBackchannelLogout,
+  webhook,
   zoom,
 ];
