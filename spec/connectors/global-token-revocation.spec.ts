@@ -4,6 +4,7 @@ import request from 'supertest';
 import type { Call } from '../../src/connectors/connector.js';
 import { globalTokenRevocation } from '../../src/connectors/global-token-revocation.js';
 import { createCalls } from '../support/call.js';
+import { keepsContract } from '../support/connector-contract.js';
 import { eventually } from '../support/eventually.js';
 import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from '../support/okta.js';
@@ -12,6 +13,28 @@ import { answer, type ReceivedCall, startTargetApp, type TargetApp } from '../su
 
 const PATH = '/global-token-revocation';
 const SECRET = `whsec_${Buffer.alloc(24, 'chain').toString('base64')}`;
+
+const route = (status: number) => ({
+  call: 'POST /global-token-revocation',
+  expects: {
+    headers: { authorization: expect.stringMatching(/^Bearer eyJ[\w-]+\.[\w-]+\.[\w-]+$/) },
+    json: { sub_id: { format: 'email', email: 'ada.s3cret@example.com' } },
+  },
+  answer: () => ({ status }),
+});
+
+keepsContract(globalTokenRevocation, {
+  account: 'ada.s3cret@example.com',
+  options: (url) => ({ url: url + PATH, client: 'gateway-1' }),
+  vendor: () => [route(204)],
+  calls: ['POST /global-token-revocation'],
+  outcome: { state: 'accepted', what: ['sessions', 'refresh_tokens'] },
+  // The draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
+  exceptions: { 'POST /global-token-revocation': { 404: 'none' } },
+  unknown: { 'GTR-16': () => [route(404)] },
+  check: { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' },
+  checksNothing: true,
+});
 
 describe('what is sent', () => {
   let receiver: TargetApp;

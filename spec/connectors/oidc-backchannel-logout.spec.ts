@@ -3,10 +3,35 @@ import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { type Call, ConnectorError } from '../../src/connectors/connector.js';
 import { oidcBackchannelLogout } from '../../src/connectors/oidc-backchannel-logout.js';
 import { createCalls } from '../support/call.js';
+import { keepsContract } from '../support/connector-contract.js';
 import { PUBLIC_URL } from '../support/gateway.js';
 import { answer, startTargetApp, type TargetApp } from '../support/target-app.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+keepsContract(oidcBackchannelLogout, {
+  account: '00us3cret',
+  options: (url) => ({ url: `${url}/backchannel-logout`, clientId: 'intranet' }),
+  vendor: () => [
+    {
+      call: 'POST /backchannel-logout',
+      expects: { form: { logout_token: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/) } },
+      answer: () => ({ status: 200 }),
+    },
+  ],
+  calls: ['POST /backchannel-logout'],
+  outcome: { state: 'revoked', what: ['sessions'], partial: 'refresh tokens with offline_access live on' },
+  exceptions: {
+    'POST /backchannel-logout': {
+      // The relying party may not have fetched our key yet (§2.8).
+      400: 'server',
+      404: 'not_found',
+      410: 'not_found',
+    },
+  },
+  check: { ok: true, detail: 'nothing to ask: the specification has no call that changes nothing' },
+  checksNothing: true,
+});
 
 let rp: TargetApp;
 let calls: Awaited<ReturnType<typeof createCalls>>;

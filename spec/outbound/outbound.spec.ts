@@ -174,6 +174,21 @@ describe('an answer', () => {
     expect(ms).toBeLessThan(2_000);
   });
 
+  it.each([102, 103])('comes after an interim one, which is waited out [%s]', async (status) => {
+    const text = `HTTP/1.1 ${status} Wait\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n`;
+    const port = await startRaw((socket) => socket.once('data', () => socket.end(text)));
+    expect(await open.send(`http://127.0.0.1:${port}/`)).toMatchObject({ status: 200 });
+  });
+
+  it.each([
+    ['a go-ahead', 'HTTP/1.1 100 Continue\r\n\r\n'],
+    ['a switch of protocols', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],
+  ])('that nobody has asked for is a network failure [%s]', async (_what, text) => {
+    const port = await startRaw((socket) => socket.once('data', () => socket.end(text)));
+    const { error } = await failure(`http://127.0.0.1:${port}${SECRETS}`);
+    expect(error.reason).toBe('network');
+  });
+
   it('that is not HTTP is a network failure', async () => {
     const port = await startRaw((socket) => socket.end('SSH-2.0-OpenSSH_9.9\r\n'));
     expect((await failure(`http://127.0.0.1:${port}/`)).error.reason).toBe('network');
