@@ -43,7 +43,8 @@ const slowly = defineConnector({
   async poll(poll, { url }, call) {
     const { job } = poll as { job: string };
     const { status } = await request('slowly: GET', `${url}/${job}`, { method: 'GET' }, call);
-    return status === 202 ? { pending: { poll, afterMs: 1 } } : { state: 'revoked', what: ['sessions'] };
+    if (status === 202) return { pending: { poll, afterMs: 1 } };
+    return { state: 'revoked', what: ['sessions'], verified: true, removed: [{ seat: 'crm', role: 'owner' }] };
   },
   check: async () => ({ ok: true, detail: 'nothing to ask' }),
 });
@@ -128,7 +129,9 @@ it('is begun once, asked until it is done, and no attempt is spent; what it is a
   const record = await eventually(read, (seen) => seen?.status === 'completed', 15_000);
   expect(methods()).toEqual(['POST', 'GET', 'GET', 'GET']);
   expect(app.calls[1]?.path).toMatch(/\/job-7$/);
-  expect(record?.apps.crm).toMatchObject({ state: 'revoked' });
+  expect(record?.apps.crm).toMatchObject({
+    ...{ state: 'revoked', what: ['sessions'], verified: true, removed: [{ seat: 'crm', role: 'owner' }] },
+  });
   expect(record?.apps.crm).not.toHaveProperty('failures');
 });
 

@@ -314,3 +314,22 @@ it('a job has the priority that the settings give its app', async () => {
   );
   expect(await gateway.redis.hget(`${queue}:${id}`, 'priority')).toBe('7');
 });
+
+it('an app that is set to refresh-only is asked to leave sessions alone, also where the caller asks for all', async () => {
+  const [gentle, other] = [await startApp(), await startApp()];
+  const gateway = await startWith([
+    { ...webhookApp('gentle', gentle), mode: 'refresh-only' },
+    webhookApp('other', other),
+  ]);
+  await revoke(gateway);
+  const { mode, apps } = await newest(gateway, isOver);
+  expect([mode, apps.gentle?.what, apps.other?.what]).toEqual([
+    'full',
+    ['refresh_tokens'],
+    ['sessions', 'refresh_tokens'],
+  ]);
+  expect([gentle, other].map(({ calls }) => JSON.parse(calls[0]?.body ?? '{}').data.mode)).toEqual([
+    'refresh-only',
+    'full',
+  ]);
+});
