@@ -144,7 +144,7 @@ function problemOf(
 export function give(res: import('node:http').ServerResponse, { status = 200, headers, json, text }: VendorAnswer) {
   const body = json === undefined ? text : JSON.stringify(json);
   const type = json === undefined ? {} : { 'content-type': 'application/json' };
-  res.writeHead(status, { ...type, ...headers }).end(status === 204 || status === 304 ? undefined : body);
+  res.writeHead(status, { ...type, ...headers }).end([204, 205, 304].includes(status) ? undefined : body);
 }
 
 function match(call: string, method: string, pathname: string): string[] | undefined {
