@@ -184,7 +184,9 @@ describe('Dropbox', () => {
   it('unlinks apps alone where sessions are to be left', async () => {
     app.reset(vendor());
     expect(await revoke({ mode: 'refresh-only' })).toEqual({
-      ...{ state: 'revoked', what: ['refresh_tokens', 'access_tokens'], verified: true },
+      state: 'revoked',
+      what: ['refresh_tokens', 'access_tokens'],
+      verified: true,
     });
     expect(called()).toEqual([TOKEN, FIND, APPS, UNLINK, APPS]);
   });
@@ -266,7 +268,8 @@ describe('Dropbox', () => {
   it('finds at the check that sessions may not be listed', async () => {
     app.reset(vendor({ devices: { status: 401, json: { error: { '.tag': 'missing_scope' } } } }));
     expect(await dropbox.check(dropbox.options.parse(optionsOf(app.url)), calls.call())).toEqual({
-      ...{ ok: false, problem: expect.stringContaining('list_member_devices') },
+      ok: false,
+      problem: expect.stringContaining('list_member_devices'),
     });
   });
 });
