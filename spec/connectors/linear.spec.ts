@@ -154,6 +154,7 @@ describe('Linear', () => {
   ])('takes nothing for success but success: true [%j]', async (json) => {
     app.reset(vendor({ answers: { Revoke: { json } } }));
     await expect(revoke()).rejects.toMatchObject({ reason: 'server' });
+    expect(asked()).toEqual(['Find', 'Revoke']);
   });
 
   it('is no success while sessions are left', async () => {
