@@ -161,7 +161,8 @@ export async function jwtBearerGrant(
   assertion: {
     tokenUrl: string;
     issuer: string;
-    subject: string;
+    /** Whom the token is to act as; without it, the issuer itself. */
+    subject?: string;
     /** The token endpoint without it. */
     audience?: string;
     claims?: Record<string, string>;
@@ -175,10 +176,9 @@ export async function jwtBearerGrant(
 ): Promise<Grant> {
   const { tokenUrl, issuer, subject, audience = tokenUrl, claims = {}, privateKey, keyId, client } = assertion;
   const iat = Math.floor(now.getTime() / 1000);
-  const signed = await new SignJWT({ ...claims, jti: randomUUID() })
+  const signed = await new SignJWT({ ...claims, ...(subject !== undefined && { sub: subject }), jti: randomUUID() })
     .setProtectedHeader({ alg: 'RS256', typ: 'JWT', ...(keyId !== undefined && { kid: keyId }) })
     .setIssuer(issuer)
-    .setSubject(subject)
     .setAudience(audience)
     .setIssuedAt(iat)
     .setExpirationTime(iat + ASSERTION_LIFETIME_SECONDS)
