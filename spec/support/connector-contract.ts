@@ -193,11 +193,12 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
 
     it('describes each option, and marks what is a secret so that nothing shows it', () => {
       const { properties } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as {
-        properties: Record<string, { description?: string; writeOnly?: boolean }>;
+        properties: Record<string, { description?: string; writeOnly?: boolean; type?: string }>;
       };
-      for (const [option, { description, writeOnly }] of Object.entries(properties)) {
+      for (const [option, { description, writeOnly, type }] of Object.entries(properties)) {
         expect([option, description]).toEqual([option, expect.stringMatching(/\.$/)]);
-        if (/secret|password|private|^(api)?(token|key)$/i.test(option))
+        // A switch that is about secrets, such as `appPasswords: true`, is none.
+        if (type !== 'boolean' && /secret|password|private|^(api)?(token|key)$/i.test(option))
           expect([option, writeOnly]).toEqual([option, true]);
       }
       const parsed = optionsAt('https://app.example.com');
