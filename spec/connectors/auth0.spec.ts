@@ -104,7 +104,12 @@ keepsContract(auth0, {
   exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
   unknown: {
     'nobody is found': (url) => vendor(url, { users: [] }),
-    'a user without an address is found': (url) => vendor(url, { users: [{ user_id: 'auth0|3' }] }),
+    'only others who resemble the account are found': (url) =>
+      vendor(url).map((route) =>
+        route.call === FIND
+          ? { ...route, answer: () => ({ json: [{ ...ADA, email: `x${ACCOUNT}` }, { user_id: 'auth0|3' }] }) }
+          : route,
+      ),
     'the user has gone since': (url) => vendor(url, { known: false }),
   },
   check: {

@@ -51,7 +51,7 @@ export const microsoftEntra = defineConnector({
     does: 'Resets the time from which sign-ins of the user count (`POST /v1.0/users/{id}/revokeSignInSessions`), which voids the refresh tokens of all apps and the session cookies of browsers. The account is the user principal name or the object id; with `findBy: mail` the one user whose `mail` is exactly the account is looked up first.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn:
-      'Access tokens, and sessions that an app keeps by itself. Guests sign in at their home tenant and are refused: nothing here ends that.',
+      'Access tokens, and sessions that an app keeps by itself. Guests sign in at their home tenant, which nothing here ends: their names, and by mail they themselves, are refused; the object id of one is not told from another.',
     lingers:
       'A few minutes until it takes effect; then as long as access tokens live, about an hour, but minutes where the app takes part in Continuous Access Evaluation.',
     permission:

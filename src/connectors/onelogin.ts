@@ -37,9 +37,9 @@ export const onelogin = defineConnector({
       'As an administrator made for this alone choose Developers, API Credentials, New Credential: the credential stops working when its owner is deleted.',
       'Give it the scope Manage users, and copy its client id and client secret.',
     ],
-    rateLimit: '5,000 calls an hour and account; `X-RateLimit-Reset` in seconds from now.',
+    rateLimit: '5,000 calls an hour; the headers `X-RateLimit-Remaining` and `X-RateLimit-Reset` tell what is left.',
     unknown: [
-      'The status of a call beyond the rate limit: 429 is taken for it.',
+      'The status of a call beyond the rate limit, for which 429 is taken, and whether its reset counts from now or from the epoch: both are understood.',
       'The words of a 404 of the logout: one with its own code 404 is taken for an unknown user.',
     ],
     sources: [
