@@ -135,7 +135,7 @@ keepsContract(salesforce, {
   account: ACCOUNT,
   options,
   vendor: () => vendor(),
-  calls: [TOKEN, QUERY, QUERY, QUERY, END, END, QUERY, QUERY, REVOKE, REVOKE, QUERY],
+  calls: [TOKEN, QUERY, QUERY, QUERY, END, END, QUERY, QUERY, REVOKE, REVOKE, QUERY, QUERY],
   main: END,
   outcome: { state: 'revoked', what: ['sessions', 'refresh_tokens', 'access_tokens'], verified: true },
   repeated: { state: 'none', what: [] },
@@ -290,6 +290,25 @@ describe('salesforce', () => {
     for (const { headers } of server.requests.filter(({ call }) => call === REVOKE)) {
       expect(headers.authorization).toBeUndefined();
     }
+  });
+
+  it('ends a session too that a token has begun in the meantime', async () => {
+    const routes = vendor({ sessions: [session(1)] });
+    let late = false;
+    const later = vendor({ sessions: [session(7)] });
+    server.reset(
+      routes.map((route) => ({
+        ...route,
+        answer: (request) => {
+          if (route.call === REVOKE) late = true;
+          const isOfSessions = route.call === END || request.query.q?.includes('FROM AuthSession');
+          const instead = late && isOfSessions ? later.find(({ call }) => call === route.call) : undefined;
+          return (instead ?? route).answer(request);
+        },
+      })),
+    );
+    expect(await again()).toMatchObject({ state: 'revoked', verified: true });
+    expect(ended()).toEqual([session(1).Id, session(7).Id]);
   });
 
   it('takes a token that is gone already for revoked, and one that has no DeleteToken for a failure', async () => {

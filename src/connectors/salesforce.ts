@@ -54,7 +54,7 @@ export const salesforce = defineConnector({
   docs: {
     app: 'Salesforce',
     coverage: 'full',
-    does: 'Finds the user by SOQL, exactly, in the field that `match` names; lists the sessions of the user (`AuthSession`) and deletes each (`DELETE /services/data/v64.0/sobjects/AuthSession/{id}`) until none is left; then lists the OAuth tokens (`OauthToken`) and revokes each (`POST /services/oauth2/revoke`) until none is left. `refresh-only` does the tokens alone. Before that it asks for its own permissions, since lists that it may not see would look empty. It never touches the user that it acts as, nor the session that it has.',
+    does: 'Finds the user by SOQL, exactly, in the field that `match` names; lists the sessions of the user (`AuthSession`) and deletes each (`DELETE /services/data/v64.0/sobjects/AuthSession/{id}`) until none is left; then lists the OAuth tokens (`OauthToken`) and revokes each (`POST /services/oauth2/revoke`) until none is left, and looks for sessions once more. `refresh-only` does the tokens alone. Before that it asks for its own permissions, since lists that it may not see would look empty. It never touches the user that it acts as, nor the session that it has.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn: 'OAuth tokens, where `oauthTokens` is off.',
     lingers: 'As long as an access token lives that is a JWT, where an app checks it by itself; else nothing.',
@@ -121,6 +121,8 @@ export const salesforce = defineConnector({
       if (oauthTokens) {
         ended += await revokeTokens(user, options, api, call);
         what.push('refresh_tokens', 'access_tokens');
+        // In the meantime one of them may have begun another session.
+        if (isFull) ended += await endSessions(user, api);
       }
       if (ended === 0) return NONE;
       return { state: 'revoked', what, ...(!oauthTokens && { partial: 'OAuth tokens live on' }), verified: true };
@@ -159,8 +161,9 @@ async function query<Item>(api: Api, soql: string, records: z.ZodType<Item[]>): 
 async function expectPermissions({ oauthTokens }: Options, api: Api): Promise<void> {
   const soql = 'SELECT PermissionsManageUsers, PermissionsCustomizeApplication FROM UserPermissionAccess LIMIT 1';
   const [may] = await query(api, soql, permissions);
-  if (!may?.PermissionsManageUsers)
+  if (!may?.PermissionsManageUsers) {
     throw new ConnectorError('auth', 'salesforce: the permission Manage Users is missing');
+  }
   if (oauthTokens && !may.PermissionsCustomizeApplication) {
     throw new ConnectorError(
       'auth',
