@@ -80,7 +80,7 @@ keepsContract(gitlab, {
   vendor: () => vendor(),
   calls: [ME, FIND, SHOW, BLOCK, LIST, REVOKE, REVOKE, LIST],
   main: BLOCK,
-  outcome: { state: 'revoked', what: ['access', 'credentials'] },
+  outcome: { state: 'revoked', what: ['access', 'credentials'], removed: [{ blocked: '7' }] },
   repeated: { state: 'none', what: [] },
   unknown: {
     'nobody is found': () => vendor({ users: [] }),
@@ -142,7 +142,11 @@ describe('gitlab', () => {
   });
 
   it('revokes no token where only a block is asked for', async () => {
-    expect(await revoke({}, { personalAccessTokens: false })).toEqual({ state: 'revoked', what: ['access'] });
+    expect(await revoke({}, { personalAccessTokens: false })).toEqual({
+      state: 'revoked',
+      what: ['access'],
+      removed: [{ blocked: '7' }],
+    });
     expect(asked()).toEqual([ME, FIND, SHOW, BLOCK]);
   });
 

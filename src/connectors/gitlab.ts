@@ -77,12 +77,14 @@ export const gitlab = defineConnector({
           throw new ConnectorError('refused', 'gitlab: not called, since it is the account that the connector acts as');
         }
         const what: What[] = [];
-        if (options.block && (await block(id, api))) what.push('access');
+        const blocked = options.block && (await block(id, api));
+        if (blocked) what.push('access');
         if (options.personalAccessTokens && (await revokeTokens(id, api)) > 0) what.push('credentials');
         if (what.length === 0) return NONE;
         return {
           state: 'revoked',
           what,
+          ...(blocked && { removed: [{ blocked: id }] }),
           ...(!options.block && { partial: 'browser sessions, OAuth tokens and SSH keys live on', verified: true }),
         };
       },
