@@ -157,6 +157,15 @@ describe('pagerduty', () => {
     expect(server.violations).toEqual([]);
   });
 
+  it('takes a 404 without the code of PagerDuty for a wrong URL, and for no missing user', async () => {
+    for (const call of [DELETE, LIST]) {
+      server.reset(vendor());
+      server.failAt(call, (res) => give(res, { status: 404, json: { error: 'not found' } }));
+      const asked = pagerduty.revoke(ACCOUNT, pagerduty.options.parse(options(server.url)), calls.call());
+      await expect(asked).rejects.toMatchObject({ reason: 'refused' });
+    }
+  });
+
   it('takes an answer without its ok for a failure', async () => {
     for (const json of [{ status: 'error' }, {}, { status: 'pending' }]) {
       server.reset(vendor());
