@@ -64,7 +64,7 @@ export const githubEnterprise = defineConnector({
       '5,000 requests an hour for a user; 403 or 429 beyond, with `Retry-After`, or with the time in `x-ratelimit-reset`.',
     unknown: [
       'Whether a 404 of the enterprise call is about the user or about the permission: it is taken for a refusal.',
-      'GitHub’s SCIM does not tell the login of a user, so that it is asked for by GraphQL.',
+      'How long the queued job of an enterprise takes.',
     ],
     sources: [
       'https://docs.github.com/en/enterprise-cloud@latest/rest/enterprise-admin/credential-authorizations',
@@ -201,6 +201,7 @@ async function loginsOfLogin(login: string, options: Options, call: CheckCall) {
   return { own: viewer.login, logins: user && isSame(user.login, login) ? [user.login] : [] };
 }
 
+/** By GraphQL, since what SCIM tells of a user has no login in it. */
 async function loginsOfName(name: string, options: Options, call: CheckCall) {
   const { enterprise, organization } = options;
   const query = enterprise === undefined ? OF_ORGANIZATION : OF_ENTERPRISE;
