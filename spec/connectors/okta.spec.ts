@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { okta } from '../../src/connectors/okta.js';
 import { createCalls } from '../support/call.js';
 import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
-import { createServiceAccount } from '../support/service-account.js';
+import { createServiceAccount } from '../support/signing-client.js';
 import { type Route, startVendor, type Vendor, type VendorAnswer } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';

@@ -5,7 +5,7 @@ import type { Connector } from '../../src/connectors/connector.js';
 
 const PAGE = new URL('../../docs/connectors.md', import.meta.url);
 const README = new URL('../../README.md', import.meta.url);
-const MARK = '<!-- From here on the connectors themselves are the source: see step 4. -->\n';
+const MARK = '<!-- From here on the connectors themselves are the source: see step 3 of Add a connector. -->\n';
 const COUNT = /(?<=<!-- connectors -->\n)[\s\S]*?(?=<!-- \/connectors -->)/;
 
 type Option = { description?: string; default?: unknown; writeOnly?: boolean };

@@ -32,7 +32,8 @@ export function newConnector(name: string, { app = name, url = `https://api.${na
   console.log(`Wrote ${Object.keys(files).join(' and ')}, and registered the connector.
 
 1. TODO marks what the vendor's page has to fill in, in both files. docs/connectors.md says how.
-2. npm test -- spec/connectors/${name}.spec.ts   until it is green; then break the connector, and see it go red.
+2. NODE_OPTIONS=--experimental-vm-modules npx jest spec/connectors/${name}.spec.ts
+   until it is green; then break the connector, and see it go red.
 3. Add a row under "Which one for which app" in docs/connectors.md, then
    UPDATE_DOCS=1 npm test -- spec/connectors/docs.spec.ts   writes its section.
 4. npm run check

@@ -89,8 +89,9 @@ export function specText({ name, app }: { name: string; app: string }): string {
   const identifier = camelCase(name);
   return `/** ${app}: TODO, in one sentence, what is particular about it. */
 import { ${identifier} } from '../../src/connectors/${name}.js';
+import { createCalls } from '../support/call.js';
 import { keepsContract } from '../support/connector-contract.js';
-import type { Route } from '../support/vendor.js';
+import { type Route, startVendor } from '../support/vendor.js';
 
 // What holds s3cret must show up in no error.
 const ACCOUNT = 'ada.s3cret@example.com';
@@ -119,7 +120,19 @@ keepsContract(${identifier}, {
   check: { ok: true, detail: 'the token is good; whether it may end sessions shows at the first revocation' },
 });
 
-// TODO: what else can go wrong at this app: its rate limit, a 200 that is a failure, users who resemble each other.
+// TODO: what else can go wrong at this app: users who resemble each other, a 200 that is a failure, several pages.
+describe('what is particular to ${name}', () => {
+  it('does not take a wrong URL for an unknown user', async () => {
+    const calls = await createCalls();
+    const elsewhere = await startVendor(
+      vendor().map((route) => ({ ...route, answer: () => ({ status: 404, json: { error: 'no such route' } }) })),
+    );
+    const options = ${identifier}.options.parse({ url: elsewhere.url, token: 'token-s3cret' });
+    await expect(${identifier}.revoke(ACCOUNT, options, calls.call())).rejects.toMatchObject({ reason: 'refused' });
+    expect(elsewhere.requests.map(({ call }) => call)).toEqual([END]);
+    await Promise.all([elsewhere.close(), calls.close()]);
+  });
+});
 `;
 }
 
