@@ -58,6 +58,7 @@ const ARROWS: Record<string, string[]> = {
     'fanout/',
     'connectors/connector.ts',
     'connectors/request.ts',
+    'outbound/security-event.ts',
     'outbound/signed-headers.ts',
     ...['audit.ts', 'data-key.ts', 'logger.ts', 'metrics.ts', 'redis.ts'],
   ],

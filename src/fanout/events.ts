@@ -2,6 +2,7 @@
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import { type Call, ConnectorError } from '../connectors/connector.js';
 import { request } from '../connectors/request.js';
+import { pushOfSet, type Subject, sessionRevoked } from '../outbound/security-event.js';
 import { signedHeaders } from '../outbound/signed-headers.js';
 import type { RedisClient as Redis } from '../redis.js';
 import type { Closed } from './call-app.js';
@@ -12,16 +13,12 @@ import { RetryLater, workerOptions } from './worker-options.js';
 
 const TIMEOUT_MS = 10_000;
 const RETRY_FOR_MS = 72 * 3_600_000;
-const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked';
 
 /** A receiver of one tenant's events. */
 export type Receiver = { tenant: string; id: string } & (
   | { webhook: { url: string; secret: string } }
   | { caep: { url: string; audience: string; bearer?: string | undefined; subject: 'email' | 'opaque' } }
 );
-
-/** How CAEP names a person (RFC 9493). */
-type Subject = { format: 'email'; email: string } | { format: 'opaque'; id: string };
 
 type EventJob = { revocationId: string };
 
@@ -31,7 +28,7 @@ export type EventsDependencies = {
   receivers: readonly Receiver[];
   records: RevocationRecords;
   /** The person as a receiver knows it; undefined where the directory has forgotten it, or it has no such name. */
-  subjectOf: (tenant: string, user: string, format: Subject['format']) => Promise<Subject | undefined>;
+  subjectOf: (tenant: string, user: string, format: 'email' | 'opaque') => Promise<Subject | undefined>;
   callContext: Pick<Call, 'publicUrl' | 'signingKeys' | 'send'>;
   now: () => number;
   onError: (error: Error, receiver: Receiver) => void;
@@ -78,31 +75,23 @@ export function startEvents(dependencies: EventsDependencies) {
     await request('events: POST of a webhook', url, { method: 'POST', headers, body }, call());
   }
 
-  /** RFC 8935 push of a SET (RFC 8417) with the session-revoked event of CAEP 1.0 §3.1; signed anew each time, one `jti`. */
+  /** The session-revoked event of CAEP; signed anew each time, one `jti`. */
   async function sendSet(target: Extract<Receiver, { caep: object }>['caep'], record: RevocationRecord) {
     const { revocationId, tenant, user, trust, acceptedAt } = record;
     const subject = await subjectOf(tenant, user, target.subject);
     if (!subject) throw new ConnectorError('not_found', 'events: the directory has no such name for the person');
-    const set = await callContext.signingKeys.sign('secevent+jwt', {
-      iss: callContext.publicUrl,
-      aud: target.audience,
-      iat: Math.floor(now() / 1_000),
+    const set = {
+      event: sessionRevoked({ at: acceptedAt, initiatedBy: trust === 'operator' ? 'admin' : undefined }),
+      issuer: callContext.publicUrl,
+      audience: target.audience,
+      subject,
       jti: `${revocationId}.session-revoked`,
       txn: revocationId,
-      sub_id: subject,
-      events: {
-        [SESSION_REVOKED]: {
-          event_timestamp: Math.floor(acceptedAt / 1_000),
-          ...(trust === 'operator' && { initiating_entity: 'admin' }),
-        },
-      },
-    });
-    const headers = {
-      'content-type': 'application/secevent+jwt',
-      accept: 'application/json',
-      ...(target.bearer !== undefined && { authorization: `Bearer ${target.bearer}` }),
+      now: new Date(now()),
+      bearer: target.bearer,
     };
-    await request('events: POST of a SET', target.url, { method: 'POST', headers, body: set }, call());
+    const message = await pushOfSet(set, callContext.signingKeys);
+    await request('events: POST of a SET', target.url, message, call());
   }
 
   /** A revocation that is over is told to every receiver of its tenant, once, also where it is called twice. */
