@@ -2,8 +2,13 @@
 import { OutboundError, type OutboundRequest, type OutboundResponse } from '../outbound/outbound.js';
 import { type Call, ConnectorError, type Reason } from './connector.js';
 
-/** The statuses that mean something else at this app than `classify` says; a function where the answer's text decides. */
-export type Exceptions = Readonly<Record<number, Reason | ((response: OutboundResponse) => Reason)>>;
+/**
+ * The statuses that mean something else at this app than `classify` says, or than success where they are 2xx; a
+ * function where the answer's text decides.
+ */
+export type Exceptions = Readonly<Record<number, Meaning | ((response: OutboundResponse) => Meaning)>>;
+
+type Meaning = Reason | 'success';
 
 /** For `Exceptions`: one reason where the answer's text has the app's word for it, another where it has not. */
 export const saying =
@@ -11,7 +16,7 @@ export const saying =
   ({ body }: OutboundResponse): Reason =>
     word.test(body) ? reason : otherwise;
 
-/** Sends, and returns any 2xx. `operation` names connector and act in the error: "webhook: POST to the app". */
+/** Sends, and returns any success. `operation` names connector and act in the error: "webhook: POST to the app". */
 export async function request(
   operation: string,
   url: string,
@@ -31,10 +36,11 @@ export async function request(
     throw error;
   }
   tell(response.status);
-  if (response.status >= 200 && response.status < 300) return response;
-  const exception = exceptions[response.status] ?? classify(response.status);
+  const { status } = response;
+  const exception = exceptions[status] ?? (status >= 200 && status < 300 ? 'success' : classify(status));
   const reason = typeof exception === 'function' ? exception(response) : exception;
-  throw new ConnectorError(reason, `${operation} answered ${response.status}`, {
+  if (reason === 'success') return response;
+  throw new ConnectorError(reason, `${operation} answered ${status}`, {
     retryAfterMs: retryAfterMs(response.headers, call.now?.() ?? new Date(), reason === 'rate_limited'),
   });
 }
