@@ -9,21 +9,24 @@ type Name = keyof Values;
 
 const PLACEHOLDER = /\{(account|id)\}/g;
 
-/** A text in which nothing but placeholders has braces. */
+const MISTAKEN = /\{(?!(account|id)\})\w*\}/;
+
+/** A text with placeholders; other braces are its own business, as in a query of GraphQL, but `{name}` is a mistake. */
 export const textTemplate = z
   .string()
-  .refine((text) => !/[{}]/.test(text.replace(PLACEHOLDER, '')), 'has braces that are not {account} or {id}');
+  .refine((text) => !MISTAKEN.test(text), 'has a placeholder that is not {account} or {id}');
 
 export const namesIn = (text: string): Name[] => [...text.matchAll(PLACEHOLDER)].map(([, name]) => name as Name);
 
 /** A path and a query below a base URL; placeholders stand in segments of the path and in values of the query. */
-export const pathTemplate = textTemplate.superRefine((text, context) => {
+export const pathTemplate = z.string().superRefine((text, context) => {
   const problem = problemOf(text);
   if (problem) context.addIssue(problem);
 });
 
 function problemOf(text: string): string | undefined {
   const [path = '', query] = text.split(/\?(.*)/s);
+  if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) return 'has braces that are not {account} or {id}';
   if (!path.startsWith('/') || path.startsWith('//')) return 'must be a path that begins with one /';
   if (text.includes('#')) return 'must have no fragment';
   const sample = path.replace(PLACEHOLDER, 'x');
@@ -83,7 +86,7 @@ export function fillJson(operation: string, json: unknown, values: Values): unkn
   return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, fillJson(operation, value, values)]));
 }
 
-export function fillText(operation: string, text: string, values: Values): string {
+function fillText(operation: string, text: string, values: Values): string {
   return text.replace(PLACEHOLDER, (_, name: Name) => take(operation, text, name, values));
 }
 
