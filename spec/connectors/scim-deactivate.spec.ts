@@ -425,6 +425,7 @@ describe('scim-deactivate', () => {
         } as never),
       );
       const server = createServer(site);
+      closers.push(() => server.close().closeAllConnections());
       await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/scim/v2`;
       const go = (more: object, account: string) =>
