@@ -246,6 +246,36 @@ describe('a deadline', () => {
     expect(ms).toBeLessThan(900);
   });
 
+  it('ends a call that still waits for a connection, which is then never made', async () => {
+    let requests = 0;
+    const waiting = new Set<Socket>();
+    const port = await startRaw((socket) =>
+      socket.on('data', () => {
+        requests += 1;
+        waiting.add(socket);
+      }),
+    );
+    const url = `http://127.0.0.1:${port}/`;
+    const first = Array.from({ length: 64 }, () => open.send(url, { timeoutMs: 5_000 }));
+    await eventually(
+      () => requests,
+      (seen) => seen === 64,
+    );
+    const { error, ms } = await failure(url, { timeoutMs: 200 });
+    expect(error.reason).toBe('timeout');
+    expect(ms).toBeLessThan(900);
+    for (const socket of waiting) socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+    await Promise.all(first);
+    const last = open.send(url);
+    await eventually(
+      () => requests,
+      (seen) => seen === 65,
+    );
+    for (const socket of waiting) socket.write('HTTP/1.1 204 No Content\r\n\r\n');
+    expect((await last).status).toBe(204);
+    expect(requests).toBe(65);
+  });
+
   it('that has passed before the call lets nothing out', async () => {
     const { error } = await failure(app.url, { signal: AbortSignal.abort() });
     expect(error.reason).toBe('timeout');
@@ -257,6 +287,18 @@ describe('a connection', () => {
   it('that is reset is a network failure', async () => {
     const port = await startRaw((socket) => socket.once('data', () => socket.resetAndDestroy()));
     expect((await failure(`http://127.0.0.1:${port}/`)).error.reason).toBe('network');
+  });
+
+  it('that announces its answer first gives that answer', async () => {
+    const hints = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
+    const port = await startRaw((socket) =>
+      socket.once('data', () => socket.write(`${hints}HTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 2\r\n\r\nok`)),
+    );
+    expect(await open.send(`http://127.0.0.1:${port}/`)).toMatchObject({
+      status: 200,
+      headers: { x: 'y' },
+      body: 'ok',
+    });
   });
 
   it('that closes without an answer is a network failure', async () => {

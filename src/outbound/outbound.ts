@@ -1,9 +1,10 @@
 /** Every HTTP call that the gateway makes: guarded addresses, no redirects, a deadline, and a cap on the answer. */
 import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
-import { Agent, buildConnector, request } from 'undici';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { createAddressGuard } from './address-guard.js';
 
+const TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_RESPONSE_BYTES = 1024 * 1024;
 const CONNECTIONS_PER_ORIGIN = 64;
@@ -43,25 +44,67 @@ export function createOutbound(options: { allowNetworks: readonly string[] }) {
     allowH2: false,
   });
 
-  async function send(url: string, call: OutboundRequest = {}): Promise<OutboundResponse> {
-    const deadline = AbortSignal.timeout(call.timeoutMs ?? 10_000);
-    const signal = call.signal ? AbortSignal.any([call.signal, deadline]) : deadline;
-    try {
-      const response = await request(url, {
-        method: call.method ?? 'GET',
-        // The size cap counts what arrives, so nothing may arrive compressed.
-        headers: { 'user-agent': 'universal-logout', 'accept-encoding': 'identity', ...call.headers },
-        ...(call.body !== undefined && { body: call.body }),
-        dispatcher: agent,
-        signal,
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      });
-      const body = await readBody(response.body, call.maxBytes ?? MAX_RESPONSE_BYTES);
-      return { status: response.statusCode, headers: flatten(response.headers), body };
-    } catch (error) {
-      throw toOutboundError(error, signal, url);
-    }
+  // Handed to the dispatcher itself: streams and abort signals of its `request` cost more than the call does.
+  function send(url: string, call: OutboundRequest = {}): Promise<OutboundResponse> {
+    return new Promise((resolve, reject) => {
+      const { signal, timeoutMs = signal ? undefined : TIMEOUT_MS, maxBytes = MAX_RESPONSE_BYTES } = call;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      let response: Omit<OutboundResponse, 'body'> | undefined;
+      let controller: Dispatcher.DispatchController | undefined;
+      let cutOff: Error | undefined;
+      const timer = timeoutMs === undefined ? undefined : setTimeout(endInTime, timeoutMs);
+      signal?.addEventListener('abort', endInTime);
+      if (signal?.aborted) return endInTime();
+
+      function endInTime(): void {
+        fail(new OutboundError('timeout', `${hostOf(url)} did not answer in time`, signal?.reason));
+      }
+
+      /** Also where the call still waits for a connection, which is then not used for it. */
+      function fail(error: unknown): void {
+        cutOff = toOutboundError(error, url);
+        settle();
+        reject(cutOff);
+        controller?.abort(cutOff);
+      }
+
+      function settle(): void {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', endInTime);
+      }
+
+      try {
+        const { origin, pathname, search } = new URL(url);
+        const sent = {
+          ...{ origin, path: pathname + search, method: call.method ?? 'GET', body: call.body ?? null },
+          // The size cap counts what arrives, so nothing may arrive compressed.
+          headers: { 'user-agent': 'universal-logout', 'accept-encoding': 'identity', ...call.headers },
+          ...{ headersTimeout: 0, bodyTimeout: 0 },
+        };
+        agent.dispatch(sent, {
+          onRequestStart(started) {
+            controller = started;
+            if (cutOff) controller.abort(cutOff);
+          },
+          onResponseStart(_, status, headers) {
+            response = { status, headers: flatten(headers) };
+          },
+          onResponseData(_, chunk) {
+            bytes += chunk.length;
+            chunks.push(chunk);
+            if (bytes > maxBytes) fail(new OutboundError('too_large', `the answer is larger than ${maxBytes} bytes`));
+          },
+          onResponseEnd() {
+            settle();
+            if (response) resolve({ ...response, body: Buffer.concat(chunks).toString('utf8') });
+          },
+          onResponseError: (_, error) => fail(error),
+        });
+      } catch (error) {
+        fail(error);
+      }
+    });
   }
 
   return { send, close: () => agent.destroy() };
@@ -94,34 +137,23 @@ function guardedConnect(refusal: ReturnType<typeof createAddressGuard>): buildCo
   };
 }
 
-async function readBody(body: AsyncIterable<Buffer> & { destroy(): unknown }, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) {
-      body.destroy();
-      throw new OutboundError('too_large', `the answer is larger than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
-    ),
-  );
+  const flat: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return flat;
 }
 
-function toOutboundError(error: unknown, signal: AbortSignal, url: string): OutboundError {
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'the configured URL';
+}
+
+function toOutboundError(error: unknown, url: string): OutboundError {
   if (error instanceof OutboundError) return error;
-  const host = URL.canParse(url) ? new URL(url).host : 'the configured URL';
   const code = (error as { code?: string }).code ?? (error as { cause?: { code?: string } }).cause?.code;
-  if (signal.aborted || code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return new OutboundError('timeout', `${host} did not answer in time`, error);
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') {
+    return new OutboundError('timeout', `${hostOf(url)} did not answer in time`, error);
   }
-  return new OutboundError('network', `${host} cannot be reached (${code ?? 'connection failed'})`, error);
+  return new OutboundError('network', `${hostOf(url)} cannot be reached (${code ?? 'connection failed'})`, error);
 }
