@@ -1,5 +1,5 @@
 /** The headers of a signed webhook, as Standard Webhooks has them. */
-import { Webhook } from 'standardwebhooks';
+import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 
 /** What the signing library takes, and nobody guesses: 24 bytes or more in padded base64. */
@@ -17,10 +17,17 @@ export function signedHeaders(
   timestamp: Date,
   body: string,
 ): Record<string, string> {
+  const seconds = String(Math.floor(timestamp.getTime() / 1000));
   return {
     'content-type': 'application/json',
     'webhook-id': id,
-    'webhook-timestamp': String(Math.floor(timestamp.getTime() / 1000)),
-    'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, timestamp, body)).join(' '),
+    'webhook-timestamp': seconds,
+    'webhook-signature': secrets.map((secret) => signatureOf(secret, `${id}.${seconds}.${body}`)).join(' '),
   };
+}
+
+// As the `standardwebhooks` package has it, whose HMAC is plain JavaScript and ten times as dear.
+function signatureOf(secret: string, text: string): string {
+  const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
+  return `v1,${createHmac('sha256', key).update(text).digest('base64')}`;
 }
