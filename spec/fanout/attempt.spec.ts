@@ -1,9 +1,10 @@
 /** The two scripts of an attempt, called one after the other as workers do, and as workers do that were killed. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Redis } from 'ioredis';
-import { type Blame, type BreakerSettings, createAttempts } from '../../src/fanout/attempt.js';
+import { Redis, ReplyError } from 'ioredis';
+import { type Beginning, type Blame, type BreakerSettings, createAttempts } from '../../src/fanout/attempt.js';
 import { digestOf, type Revocation } from '../../src/fanout/job.js';
+import { tenantKeys } from '../../src/fanout/keys.js';
 import { createRevocationRecords } from '../../src/fanout/record.js';
 
 const RETENTION_MS = 60_000;
@@ -109,6 +110,42 @@ describe('the jobs for one account', () => {
     await attempts.end(of, details, { blame: 'good', breaker: BREAKER, audit });
     const second = await open('ada');
     expect(second.job).toBe(second.revocationId);
+  });
+});
+
+const membersOf = (beginning: Beginning | undefined) => (beginning && 'members' in beginning ? beginning.members : []);
+
+describe('attempts of the same moment', () => {
+  it('have each their own answer', async () => {
+    const all = await Promise.all(Array.from({ length: 40 }, (_, index) => open(`user-${index}`)));
+    const again = await Promise.all([open('user-0'), open('user-39')]);
+    const begun = await Promise.all(all.map((one) => begin(one)));
+    expect(begun.map(membersOf)).toEqual(
+      all.map(({ revocationId }, index) =>
+        [revocationId, index === 0 && again[0].revocationId, index === 39 && again[1].revocationId].filter(Boolean),
+      ),
+    );
+    const ended = await Promise.all(
+      all.map((one, index) => end(one, index % 2 ? 'neutral' : 'good', BREAKER, membersOf(begun[index]))),
+    );
+    expect(ended.map(({ statuses }) => statuses)).toEqual(
+      all.map((_, index) =>
+        index === 0 ? ['completed', 'completed'] : index === 39 ? ['', ''] : [index % 2 ? '' : 'completed'],
+      ),
+    );
+    expect(await Promise.all(again.map(stateOf))).toEqual(['revoked', 'retrying']);
+  });
+
+  it('share nothing of what is wrong with the data of one', async () => {
+    const [broken, ...others] = await Promise.all(['a', 'b', 'c'].map(open));
+    const key = tenantKeys(prefix, tenant).record((broken as Revocation).revocationId);
+    await redis.set(key, 'no record');
+    const wrong = expect.objectContaining({ status: 'rejected', reason: expect.any(ReplyError) });
+    const right = expect.objectContaining({ status: 'fulfilled' });
+    const all = [others[0], broken, others[1]] as Revocation[];
+    expect(await Promise.allSettled(all.map((one) => begin(one)))).toEqual([right, wrong, right]);
+    expect(await Promise.allSettled(all.map((one) => end(one, 'good')))).toEqual([right, wrong, right]);
+    expect(await Promise.all((others as Revocation[]).map(stateOf))).toEqual(['revoked', 'revoked']);
   });
 });
 

@@ -1,8 +1,13 @@
 /** The two ends of every attempt, each one script: may the app be called now, and what has come of it. */
+import { ReplyError } from 'ioredis';
 import { type AuditEntry, auditFields, auditKey } from '../audit.js';
 import type { RedisClient as Redis } from '../redis.js';
 import { tenantKeys } from './keys.js';
 import type { AppRecord, AttemptFailure } from './record.js';
+import { together } from './together.js';
+
+/** Redis does nothing else meanwhile: some milliseconds at most. */
+const TOGETHER = 32;
 
 /** When an app is no longer called. The windows are Redis's time, not ours: all workers have the same. */
 export type BreakerSettings = {
@@ -35,151 +40,187 @@ export type Ending = {
   openForMs: number;
 };
 
-const NOW = `
+// Several attempts go through one run of a script; what is wrong with the data of one is told of that one alone.
+const EACH = `
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-const BEGIN = `${NOW}
-local app, job, lease, retention = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local record = redis.call('HMGET', KEYS[1], 'state:' .. app, 'batch:' .. app)
-local state, batch = record[1], record[2]
-if batch and batch ~= job then return {'moved'} end
-local also = redis.call('HGET', KEYS[2], 'also:' .. job) or ''
-if state == 'revoked' or state == 'accepted' or state == 'none' then return {'done', also} end
-local account = redis.call('HMGET', KEYS[2], 'running', 'until', 'waiting')
-if account[1] and account[1] ~= job and tonumber(account[2]) > now then
-  return {'busy', account[2] - now}
-end
-local lane = redis.call('HMGET', KEYS[3], 'until', 'probe', 'probeUntil', 'retriedAt')
-if lane[1] then
-  if tonumber(lane[1]) > now then return {'held', lane[1] - now} end
-  if lane[2] and lane[2] ~= job and tonumber(lane[3]) > now then return {'held', math.min(lane[3] - now, 1000)} end
-  redis.call('HSET', KEYS[3], 'probe', job, 'probeUntil', now + lease)
-end
-if account[3] == job then redis.call('HDEL', KEYS[2], 'waiting') end
-redis.call('HSET', KEYS[2], 'running', job, 'until', now + lease)
-redis.call('PEXPIRE', KEYS[2], retention)
-if state == 'failed' then
-  redis.call('HSET', KEYS[1], 'state:' .. app, 'waiting')
-  redis.call('HINCRBY', KEYS[1], 'failed', -1)
-  redis.call('HDEL', KEYS[1], 'completedAt')
-  redis.call('ZADD', KEYS[4], now, job)
-end
-return {'go', also, redis.call('HINCRBY', KEYS[2], 'calls:' .. job, 1), lane[4] or '0'}`;
+local function each(one, ...)
+  local fine, answer = pcall(one, ...)
+  if fine then return answer end
+  local message = type(answer) == 'table' and answer.err or answer
+  -- Then it is none: whoever sent this looks for another master.
+  if string.find(message, 'READONLY', 1, true) then error(answer) end
+  return {'error', message}
+end`;
 
-const END = `${NOW}
-local app, job, state, details, at, blame, failure = unpack(ARGV, 1, 7)
-local ratio, minimum, window, openFor = unpack(ARGV, 8, 11)
-local fields = cjson.decode(ARGV[13])
-local account, lane, open, trail, overdue = unpack(KEYS, 1, 5)
-local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
-local answer = {'', '', 0}
+// KEYS: open; of each its record, account, lane. ARGV: retention; of each app, job, lease.
+const BEGIN = `${EACH}
+local open, retention = KEYS[1], ARGV[1]
 
-local function append(name, entry)
+local function begin(record, account, lane, app, job, lease)
+  local state, batch = unpack(redis.call('HMGET', record, 'state:' .. app, 'batch:' .. app))
+  if batch and batch ~= job then return {'moved'} end
+  local running, busyUntil, waiting, also, calls =
+    unpack(redis.call('HMGET', account, 'running', 'until', 'waiting', 'also:' .. job, 'calls:' .. job))
+  if state == 'revoked' or state == 'accepted' or state == 'none' then return {'done', also or ''} end
+  if running and running ~= job and tonumber(busyUntil) > now then return {'busy', busyUntil - now} end
+  local held, probe, probeUntil, retriedAt =
+    unpack(redis.call('HMGET', lane, 'until', 'probe', 'probeUntil', 'retriedAt'))
+  if held then
+    if tonumber(held) > now then return {'held', held - now} end
+    if probe and probe ~= job and tonumber(probeUntil) > now then return {'held', math.min(probeUntil - now, 1000)} end
+    redis.call('HSET', lane, 'probe', job, 'probeUntil', now + lease)
+  end
+  local call = (calls or 0) + 1
+  redis.call('HSET', account, 'running', job, 'until', now + lease, 'calls:' .. job, call)
+  if waiting == job then redis.call('HDEL', account, 'waiting') end
+  redis.call('PEXPIRE', account, retention)
+  if state == 'failed' then
+    redis.call('HSET', record, 'state:' .. app, 'waiting')
+    redis.call('HINCRBY', record, 'failed', -1)
+    redis.call('HDEL', record, 'completedAt')
+    redis.call('ZADD', open, now, job)
+  end
+  return {'go', also or '', call, retriedAt or '0'}
+end
+
+local answers = {}
+for i = 1, (#KEYS - 1) / 3 do
+  local at = 3 * i - 1
+  answers[i] = each(begin, KEYS[at], KEYS[at + 1], KEYS[at + 2], ARGV[at], ARGV[at + 1], ARGV[at + 2])
+end
+return answers`;
+
+// KEYS: open, trail, overdue; of each its account, lane, members. ARGV: of each the number of its members and of its
+// audit fields, then what is unpacked below, then those fields.
+const END = `${EACH}
+local open, trail, overdue = KEYS[1], KEYS[2], KEYS[3]
+
+local function append(name, app, entry)
   local log = (redis.call('HGET', name, 'log:' .. app) or '') .. entry .. '\\n'
   while #log > 8000 do log = string.sub(log, string.find(log, '\\n') + 1) end
   redis.call('HSET', name, 'log:' .. app, log)
 end
 
-for i = 6, #KEYS do
-  local record, id, status = KEYS[i], string.match(KEYS[i], '[^:]+$'), ''
-  local before = redis.call('HGET', record, 'state:' .. app)
-  if before and before ~= 'revoked' and before ~= 'accepted' and before ~= 'none' then
-    redis.call('HSET', record, 'state:' .. app, state, 'app:' .. app, details)
-    if failure ~= '' then append(record, failure) end
-    redis.call('XADD', trail, '*', 'revocationId', id, unpack(fields))
-    if before == 'failed' then redis.call('HINCRBY', record, 'failed', -1) end
-    if over then
-      redis.call('HINCRBY', record, state == 'failed' and 'failed' or 'done', 1)
-      local counts = redis.call('HMGET', record, 'total', 'done', 'failed', 'completedAt')
-      if counts[2] + counts[3] >= tonumber(counts[1]) then
-        status = tonumber(counts[3]) > 0 and 'failed' or 'completed'
-        -- It had failed before: nothing new.
-        if status == 'failed' and counts[4] then status = '' end
-      end
-      if status ~= '' then
-        redis.call('HSET', record, 'completedAt', at)
-        redis.call('ZREM', open, id)
-        redis.call('ZREM', overdue, id)
-        redis.call('XADD', trail, '*', 'event', 'revocation.' .. status, 'revocationId', id, unpack(fields, 3, 6))
-      end
-    elseif before == 'failed' then
-      redis.call('HDEL', record, 'completedAt')
-      redis.call('ZADD', open, at, id)
-    end
-  end
-  answer[i - 2] = status
-end
+local function finish(k, a, members, fields)
+  local account, lane = KEYS[k], KEYS[k + 1]
+  local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable = unpack(ARGV, a, a + 11)
+  local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
+  local answer = {'', '', 0}
 
-redis.call('HDEL', account, 'running', 'until')
-if over then
-  if state ~= 'failed' then redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job) end
-elseif ARGV[12] == 'joinable' then
-  local waiting = redis.call('HGET', account, 'waiting')
-  if waiting and waiting ~= job then
-    local also = redis.call('HGET', account, 'also:' .. waiting)
-    for i = 6, #KEYS do
-      local id = string.match(KEYS[i], '[^:]+$')
-      also = also and also .. ' ' .. id or id
-      redis.call('HSET', KEYS[i], 'batch:' .. app, waiting)
+  for i = 1, members do
+    local record, status = KEYS[k + 1 + i], ''
+    local id = string.match(record, '[^:]+$')
+    local before, total, done, failed, completedAt =
+      unpack(redis.call('HMGET', record, 'state:' .. app, 'total', 'done', 'failed', 'completedAt'))
+    if before and before ~= 'revoked' and before ~= 'accepted' and before ~= 'none' then
+      if before == 'failed' then failed = failed - 1 end
+      if over and state == 'failed' then failed = failed + 1 elseif over then done = done + 1 end
+      redis.call('HSET', record, 'state:' .. app, state, 'app:' .. app, details, 'done', done, 'failed', failed)
+      if failure ~= '' then append(record, app, failure) end
+      redis.call('XADD', trail, '*', 'revocationId', id, unpack(ARGV, a + 12, a + 11 + fields))
+      if over then
+        if done + failed >= tonumber(total) then
+          status = tonumber(failed) > 0 and 'failed' or 'completed'
+          -- It had failed before: nothing new.
+          if status == 'failed' and completedAt then status = '' end
+        end
+        if status ~= '' then
+          redis.call('HSET', record, 'completedAt', at)
+          redis.call('ZREM', open, id)
+          redis.call('ZREM', overdue, id)
+          redis.call('XADD', trail, '*', 'event', 'revocation.' .. status, 'revocationId', id,
+            unpack(ARGV, a + 14, a + 17))
+        end
+      elseif before == 'failed' then
+        redis.call('HDEL', record, 'completedAt')
+        redis.call('ZADD', open, at, id)
+      end
     end
-    redis.call('HSET', account, 'also:' .. waiting, also)
-    redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job)
-    answer[1] = 'moved'
+    answer[i + 3] = status
+  end
+
+  if over and state ~= 'failed' then
+    redis.call('HDEL', account, 'running', 'until', 'also:' .. job, 'calls:' .. job)
   else
-    redis.call('HSET', account, 'waiting', job)
+    redis.call('HDEL', account, 'running', 'until')
   end
-end
-
--- The breaker. Fields of a lane: until, since, trips, why, probe, probeUntil while it is open; good:<n> and bad:<n>,
--- the calls of each tenth of the window; paused, retriedAt.
-local breaker = redis.call('HMGET', lane, 'until', 'probe', 'trips')
-local isProbe = breaker[2] == job
-
-local function counts()
-  local oldest, all = math.floor(now / window * 10) - 9, redis.call('HGETALL', lane)
-  local sum = { good = 0, bad = 0 }
-  for i = 1, #all, 2 do
-    local kind, bucket = string.match(all[i], '^(%a+):(%d+)$')
-    if kind and tonumber(bucket) < oldest then redis.call('HDEL', lane, all[i])
-    elseif kind then sum[kind] = sum[kind] + all[i + 1] end
-  end
-  return sum
-end
-
-local function count(kind)
-  return redis.call('HINCRBY', lane, string.format('%s:%.0f', kind, math.floor(now / window * 10)), 1)
-end
-
-if breaker[1] then
-  if isProbe and blame == 'good' then
-    redis.call('HDEL', lane, 'until', 'since', 'trips', 'why', 'probe', 'probeUntil')
-    answer[2] = 'closed'
-  elseif isProbe then
-    redis.call('HDEL', lane, 'probe', 'probeUntil')
-    if blame ~= 'neutral' then
-      local trips = breaker[3] + 1
-      local pause = math.min(openFor * 2 ^ trips, openFor * 10)
-      redis.call('HSET', lane, 'trips', trips, 'until', string.format('%.0f', now + pause))
-      answer[3] = pause
+  if not over and joinable ~= '' then
+    local waiting = redis.call('HGET', account, 'waiting')
+    if waiting and waiting ~= job then
+      local also = redis.call('HGET', account, 'also:' .. waiting)
+      for i = 1, members do
+        local record = KEYS[k + 1 + i]
+        local id = string.match(record, '[^:]+$')
+        also = also and also .. ' ' .. id or id
+        redis.call('HSET', record, 'batch:' .. app, waiting)
+      end
+      redis.call('HSET', account, 'also:' .. waiting, also)
+      redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job)
+      answer[1] = 'moved'
+    else
+      redis.call('HSET', account, 'waiting', job)
     end
   end
-elseif blame == 'good' then
-  if count('good') == 1 then counts() end
-elseif blame ~= 'neutral' then
-  count('bad')
-  local sum = counts()
-  local calls = sum.good + sum.bad
-  if blame == 'auth' or (calls >= tonumber(minimum) and sum.bad / calls >= tonumber(ratio)) then
-    for _, name in ipairs(redis.call('HKEYS', lane)) do
-      if string.match(name, ':%d+$') then redis.call('HDEL', lane, name) end
+
+  -- The breaker. Fields of a lane: until, since, trips, why, probe, probeUntil while it is open; good:<n> and bad:<n>,
+  -- the calls of each tenth of the window; paused, retriedAt.
+  local held, probe, tripped = unpack(redis.call('HMGET', lane, 'until', 'probe', 'trips'))
+
+  local function counts()
+    local oldest, all = math.floor(now / window * 10) - 9, redis.call('HGETALL', lane)
+    local sum = { good = 0, bad = 0 }
+    for i = 1, #all, 2 do
+      local kind, bucket = string.match(all[i], '^(%a+):(%d+)$')
+      if kind and tonumber(bucket) < oldest then redis.call('HDEL', lane, all[i])
+      elseif kind then sum[kind] = sum[kind] + all[i + 1] end
     end
-    redis.call('HSET', lane, 'until', string.format('%.0f', now + openFor), 'since', string.format('%.0f', now),
-      'trips', 0, 'why', blame)
-    answer[2], answer[3] = 'opened', tonumber(openFor)
+    return sum
   end
+
+  local function count(kind)
+    return redis.call('HINCRBY', lane, string.format('%s:%.0f', kind, math.floor(now / window * 10)), 1)
+  end
+
+  if held then
+    if probe == job and blame == 'good' then
+      redis.call('HDEL', lane, 'until', 'since', 'trips', 'why', 'probe', 'probeUntil')
+      answer[2] = 'closed'
+    elseif probe == job then
+      redis.call('HDEL', lane, 'probe', 'probeUntil')
+      if blame ~= 'neutral' then
+        local trips = tripped + 1
+        local pause = math.min(openFor * 2 ^ trips, openFor * 10)
+        redis.call('HSET', lane, 'trips', trips, 'until', string.format('%.0f', now + pause))
+        answer[3] = pause
+      end
+    end
+  elseif blame == 'good' then
+    if count('good') == 1 then counts() end
+  elseif blame ~= 'neutral' then
+    count('bad')
+    local sum = counts()
+    local calls = sum.good + sum.bad
+    if blame == 'auth' or (calls >= tonumber(minimum) and sum.bad / calls >= tonumber(ratio)) then
+      for _, name in ipairs(redis.call('HKEYS', lane)) do
+        if string.match(name, ':%d+$') then redis.call('HDEL', lane, name) end
+      end
+      redis.call('HSET', lane, 'until', string.format('%.0f', now + openFor), 'since', string.format('%.0f', now),
+        'trips', 0, 'why', blame)
+      answer[2], answer[3] = 'opened', tonumber(openFor)
+    end
+  end
+  return answer
 end
-return answer`;
+
+local answers, k, a = {}, 4, 1
+while k <= #KEYS do
+  local members, fields = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+  answers[#answers + 1] = each(finish, k, a + 2, members, fields)
+  k, a = k + 2 + members, a + 14 + fields
+end
+return answers`;
 
 /**
  * Between them the scripts hold the breaker of the app, which all workers share, and see to it that of the jobs for one
@@ -188,32 +229,50 @@ return answer`;
 export type Attempts = ReturnType<typeof createAttempts>;
 
 export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: string; retentionMs: number }) {
-  redis.defineCommand('attemptBegin', { numberOfKeys: 4, lua: BEGIN });
+  redis.defineCommand('attemptBegin', { lua: BEGIN });
   redis.defineCommand('attemptEnd', { lua: END });
-  const commands = redis as unknown as Record<
-    'attemptBegin' | 'attemptEnd',
-    (...args: (string | number)[]) => Promise<unknown>
-  >;
+  const commands = redis as unknown as Record<'attemptBegin' | 'attemptEnd', (...args: Arguments) => Promise<unknown>>;
+  const retention = String(retentionMs);
+  const ofTenant = new Map<string, ReturnType<typeof createPair>>();
+
+  /** In a Cluster one script has the keys of one tenant. */
+  function pairOf(tenant: string) {
+    const known = ofTenant.get(tenant);
+    if (known) return known;
+    const pair = createPair(tenant);
+    ofTenant.set(tenant, pair);
+    return pair;
+  }
+
+  function createPair(tenant: string) {
+    const keys = tenantKeys(prefix, tenant);
+    const trail = auditKey(prefix, tenant);
+    return {
+      keys,
+      begin: together<Question, BeginReply>(async (all) => {
+        const names = [keys.open, ...all.flatMap((one) => one.keys)];
+        return repliesOf(await commands.attemptBegin(names.length, ...names, retention, ...all.flatMap((q) => q.args)));
+      }, TOGETHER),
+      end: together<Question, EndReply>(async (all) => {
+        const names = [keys.open, trail, keys.overdue, ...all.flatMap((one) => one.keys)];
+        return repliesOf(await commands.attemptEnd(names.length, ...names, ...all.flatMap((one) => one.args)));
+      }, TOGETHER),
+    };
+  }
 
   return {
     /** `leaseMs`: how long the account counts as being called, should this worker die. */
     async begin(of: { tenant: string; app: string; job: string; digest: string; leaseMs: number }): Promise<Beginning> {
       const { tenant, app, job, digest, leaseMs } = of;
-      const { record, account, lane, open } = tenantKeys(prefix, tenant);
-      const [verdict, second, call, retriedAt] = (await commands.attemptBegin(
-        record(job),
-        account(app, digest),
-        lane(app),
-        open,
-        app,
-        job,
-        String(leaseMs),
-        String(retentionMs),
-      )) as [Beginning['verdict'], string | number, number, string];
-      const members = [job, ...String(second ?? '').split(' ')].filter((id) => id !== '');
-      if (verdict === 'go') return { verdict, members, call, retriedAt: Number(retriedAt) };
-      if (verdict === 'done') return { verdict, members };
-      return verdict === 'moved' ? { verdict } : { verdict, forMs: Number(second) };
+      const { keys, begin } = pairOf(tenant);
+      const [verdict, second, call, retriedAt] = await begin({
+        keys: [keys.record(job), keys.account(app, digest), keys.lane(app)],
+        args: [app, job, leaseMs],
+      });
+      if (verdict === 'moved') return { verdict };
+      if (verdict === 'busy' || verdict === 'held') return { verdict, forMs: Number(second) };
+      const members = second === '' ? [job] : [job, ...String(second).split(' ')];
+      return verdict === 'done' ? { verdict, members } : { verdict, members, call, retriedAt: Number(retriedAt) };
     },
 
     /**
@@ -231,38 +290,32 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
       },
     ): Promise<Ending> {
       const { tenant, app, job, digest, members, joinable } = of;
-      const { record, account, lane, open, overdue } = tenantKeys(prefix, tenant);
+      const { keys, end } = pairOf(tenant);
       const { failureRatio, minimumCalls, window, openFor } = more.breaker;
-      const { event, user, ...rest } = more.audit;
-      const [moved, breaker, openForMs, ...statuses] = (await commands.attemptEnd(
-        5 + members.length,
-        account(app, digest),
-        lane(app),
-        open,
-        auditKey(prefix, tenant),
-        overdue,
-        ...members.map(record),
-        app,
-        job,
-        state,
-        JSON.stringify(details),
-        String(details.at ?? 0),
-        more.blame,
-        more.failure ? JSON.stringify(more.failure) : '',
-        String(failureRatio),
-        String(minimumCalls),
-        String(window),
-        String(openFor),
-        joinable ? 'joinable' : '',
-        // The script counts on this order: event, tenant, user.
-        JSON.stringify(auditFields({ event, tenant, user, ...without(rest, 'tenant') })),
-      )) as [string, Ending['breaker'], number, ...Ending['statuses']];
+      const { event, tenant: _, user, ...rest } = more.audit;
+      // The script counts on this order: event, tenant, user.
+      const fields = auditFields({ event, tenant, user, ...rest });
+      const [moved, breaker, openForMs, ...statuses] = await end({
+        keys: [keys.account(app, digest), keys.lane(app), ...members.map(keys.record)],
+        args: [
+          ...[members.length, fields.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
+          ...[more.failure ? JSON.stringify(more.failure) : '', failureRatio, minimumCalls, window, openFor],
+          ...[joinable ? 'joinable' : '', ...fields],
+        ],
+      });
       return { statuses, moved: moved === 'moved', breaker, openForMs: Number(openForMs) };
     },
   };
 }
 
-function without<T extends object, K extends keyof T>(object: T, key: K): Omit<T, K> {
-  const { [key]: _, ...rest } = object;
-  return rest;
+type Arguments = (string | number)[];
+
+type Question = { keys: string[]; args: Arguments };
+
+type BeginReply = [verdict: Beginning['verdict'], second: string | number, call: number, retriedAt: string];
+
+type EndReply = [moved: string, breaker: Ending['breaker'], openForMs: number, ...Ending['statuses']];
+
+function repliesOf<Reply extends unknown[]>(replies: unknown): (Reply | Error)[] {
+  return (replies as Reply[]).map((reply) => (reply[0] === 'error' ? new ReplyError(String(reply[1])) : reply));
 }
