@@ -4,7 +4,12 @@ import { type Logger, pino, stdSerializers } from 'pino';
 export type { Logger } from 'pino';
 
 export function createLogger(level: string): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: serializeError } });
+  const options = {
+    ...{ level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    serializers: { error: serializeError },
+  };
+  // Lines that come while one is written go out with the next; whatever is left goes out when the process exits.
+  return pino(options, pino.destination({ dest: 1, sync: false }));
 }
 
 /** An error as its class, message, stack and causes; fields that libraries hang on errors may hold requests. */
