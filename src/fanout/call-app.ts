@@ -14,6 +14,7 @@ import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { Alerts } from './alert.js';
 import type { Attempts, Blame, BreakerSettings, Ending } from './attempt.js';
+import type { BulkGate } from './bulk-gate.js';
 import { traceCall } from './call-span.js';
 import { type AppJob, digestOf } from './job.js';
 import type { AppRecord, FailureReason } from './record.js';
@@ -46,6 +47,8 @@ export type Closed = (tenant: string, revocationIds: readonly string[], statuses
 export type CallDependencies = {
   attempts: Attempts;
   audit: Audit;
+  /** Bulk attempts begin through it. */
+  bulkGate: BulkGate;
   dataKeys: DataKeys;
   alerts: Alerts | undefined;
   closed: Closed;
@@ -77,7 +80,7 @@ const BLAME: Record<FailureReason, Blame> = {
 type AppFailure = Failure & { error: Error };
 
 export function callApp(dependencies: CallDependencies, app: App, queue: Queue<AppJob>, stop: AbortSignal) {
-  const { attempts, dataKeys, alerts, closed, metrics, logger, now, callContext } = dependencies;
+  const { attempts, bulkGate, dataKeys, alerts, closed, metrics, logger, now, callContext } = dependencies;
   const { tenant, id, connector, options, delivery } = app;
   const underWay = new Set<AbortController>();
   stop.addEventListener('abort', () => {
@@ -89,7 +92,8 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     const revocationId = job.id as string;
     const account = dataKeys.open(data.account, tenant);
     const here = { tenant, app: id, job: revocationId, digest: digestOf(data, account) };
-    const beginning = await attempts.begin({ ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS });
+    const begin = () => attempts.begin({ ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS });
+    const beginning = await (data.bulk ? bulkGate(begin) : begin());
     if (beginning.verdict === 'moved') return;
     // The worker that called the app may have died before it could say so to the queue.
     if (beginning.verdict === 'done') return closed(tenant, beginning.members, []);

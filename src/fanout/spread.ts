@@ -4,6 +4,7 @@ import type { Account } from '../connectors/connector.js';
 import type { DataKeys } from '../data-key.js';
 import type { Alerts } from './alert.js';
 import type { Attempts } from './attempt.js';
+import type { BulkGate } from './bulk-gate.js';
 import type { Closed } from './call-app.js';
 import { type AppJob, appQueue, digestOf, type IntakeJob, jobOptions, priorityOf, type Revocation } from './job.js';
 import type { RevocationRecords } from './record.js';
@@ -11,6 +12,8 @@ import type { RevocationRecords } from './record.js';
 export type SpreadDependencies = {
   records: RevocationRecords;
   attempts: Attempts;
+  /** Bulk revocations are spread through it. */
+  spreadGate: BulkGate;
   dataKeys: DataKeys;
   /** Where the settings name a webhook for them. */
   alerts: Alerts | undefined;
@@ -24,9 +27,11 @@ export type AppQueues = ReadonlyMap<string, { queue: Queue<AppJob>; priority: nu
 
 /** Opens the record, then adds the jobs. Run twice, it opens nothing and adds nothing twice. */
 export function spread(dependencies: SpreadDependencies, queues: AppQueues) {
-  const { records, attempts, dataKeys, alerts, closed, now, keepFailedSeconds } = dependencies;
+  const { records, attempts, spreadGate, dataKeys, alerts, closed, now, keepFailedSeconds } = dependencies;
 
-  return async ({ data }: Job<IntakeJob>): Promise<void> => {
+  return ({ data }: Job<IntakeJob>): Promise<void> => (data.bulk ? spreadGate(() => carryOn(data)) : carryOn(data));
+
+  async function carryOn(data: IntakeJob): Promise<void> {
     const { tenant, revocationId, user, mode, via, acceptedAt, bulk } = data;
     const accounts = JSON.parse(dataKeys.open(data.accounts, tenant)) as Revocation['accounts'];
     const jobs = await records.open({ ...data, accounts });
@@ -65,7 +70,7 @@ export function spread(dependencies: SpreadDependencies, queues: AppQueues) {
       );
       await closed(tenant, [revocationId], statuses);
     }
-  };
+  }
 }
 
 /** Somebody asks again: what waits for its next try need not wait. */

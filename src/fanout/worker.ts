@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
 import type { RedisClient as Redis } from '../redis.js';
+import { BULK_AT_ONCE, createBulkGate } from './bulk-gate.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
 import { type SpreadDependencies, spread } from './spread.js';
@@ -15,12 +16,21 @@ const CLOSE_WITHIN_MS = 8_000;
 const NO_LIMIT = 1_000_000_000;
 const CANARY_EVERY_MS = 2_000;
 
-export type WorkerDependencies = CallDependencies &
-  SpreadDependencies & { connection: Redis; prefix: string; apps: readonly App[]; telemetry?: Telemetry | undefined };
+export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, 'bulkGate' | 'spreadGate'> & {
+  connection: Redis;
+  prefix: string;
+  apps: readonly App[];
+  telemetry?: Telemetry | undefined;
+};
 
 /** Starts all workers. `close` waits for calls that are under way, then leaves the rest to another worker. */
-export function startWorkers(dependencies: WorkerDependencies) {
-  const { connection, prefix, apps, logger, metrics, telemetry } = dependencies;
+export function startWorkers(given: WorkerDependencies) {
+  const { connection, prefix, apps, logger, metrics, telemetry } = given;
+  const dependencies = {
+    ...given,
+    bulkGate: createBulkGate(BULK_AT_ONCE.beginning),
+    spreadGate: createBulkGate(BULK_AT_ONCE.spreading),
+  };
   const stop = new AbortController();
   const options = workerOptions(connection, prefix);
 

@@ -1,0 +1,116 @@
+/** Bulk work goes to Redis a few pieces at a time; singles go as they come, and slow apps hold nobody up. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { createDataKeys } from '../../src/data-key.js';
+import { BULK_AT_ONCE, createBulkGate } from '../../src/fanout/bulk-gate.js';
+import { createEnqueue } from '../../src/fanout/enqueue.js';
+import { eventually } from '../support/eventually.js';
+import { startGateway } from '../support/gateway.js';
+import { startOwnRedis } from '../support/own-redis.js';
+import { answer, startTargetApp, type TargetApp } from '../support/target-app.js';
+
+const SECRET = `whsec_${Buffer.alloc(24, 'bulk').toString('base64')}`;
+const CONCURRENCY = 20;
+
+describe('the gate', () => {
+  it('lets so many pieces in at a time, in the order of asking', async () => {
+    const gate = createBulkGate(2);
+    const order: string[] = [];
+    const piece = (name: string) =>
+      gate(async () => {
+        order.push(`${name} in`);
+        await delay(10);
+        order.push(`${name} out`);
+        return name;
+      });
+    expect(await Promise.all(['a', 'b', 'c'].map(piece))).toEqual(['a', 'b', 'c']);
+    expect(order).toEqual(['a in', 'b in', 'a out', 'c in', 'b out', 'c out']);
+  });
+
+  it('is free again after a piece that failed', async () => {
+    const gate = createBulkGate(1);
+    const failed = [1, 2].map((number) => gate(() => Promise.reject(new Error(`${number}`))));
+    const results = await Promise.allSettled([...failed, gate(async () => 'done'), gate(async () => 'done')]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled', 'fulfilled']);
+  });
+});
+
+describe('a worker', () => {
+  let app: TargetApp;
+  let gateway: Awaited<ReturnType<typeof startGateway>>;
+  let commands: string[][];
+  const open: { close(): Promise<unknown> }[] = [];
+
+  beforeEach(async () => {
+    const own = await startOwnRedis();
+    commands = [];
+    // Of a Redis that nobody uses yet: ioredis loses its place where others' commands come with the answer to MONITOR.
+    const monitor = await own.admin.monitor();
+    monitor.on('monitor', (_time: string, args: string[], source: string) => {
+      if (source !== 'lua') commands.push(args);
+    });
+    app = await startTargetApp();
+    const delivery = { concurrency: CONCURRENCY };
+    const apps = [{ id: 'intranet', connector: 'webhook', options: { url: app.url, secret: SECRET }, delivery }];
+    const config = { redisUrl: own.url };
+    gateway = await startGateway({ tenants: [{ id: 'default', trusts: [], apps }] }, { config });
+    open.push(own, { close: async () => monitor.disconnect() }, app, gateway);
+  });
+  afterEach(async () => {
+    for (const one of open.splice(0).reverse()) await one.close();
+  });
+
+  /** All calls are held until as many have come as may be made at once, then answered in the same moment. */
+  async function logOut(count: number, more: { bulk?: true }): Promise<void> {
+    const held: (() => void)[] = [];
+    app.answerWith((...call) => {
+      held.push(() => answer(204)(...call));
+      if (held.length !== CONCURRENCY) return;
+      app.answerWith(answer(204));
+      for (const release of held) release();
+    });
+    const enqueue = createEnqueue(gateway.redis, gateway.prefix, createDataKeys([]));
+    await enqueue.addMany(
+      Array.from({ length: count }, (_, index) => ({
+        ...{ revocationId: `rev_${index}`, tenant: 'default', trust: 'operator', user: `user-${index}`, mode: 'full' },
+        ...{ via: [], acceptedAt: Date.now(), ...more },
+        accounts: [{ app: 'intranet', account: `user-${index}@example.com` }],
+      })),
+    );
+    await eventually(
+      () => app.calls.length,
+      (calls) => calls === count,
+    );
+    await enqueue.close();
+  }
+
+  /** How many attempts each script has begun. */
+  const begun = () =>
+    commands.flatMap(([, , keys, first, second]) =>
+      first?.endsWith(':open') && second?.includes(':revocation:') ? [(Number(keys) - 1) / 3] : [],
+    );
+
+  /** How many records were opened, at most, before the jobs of the ones before were added. */
+  function openedAtOnce(): number {
+    let most = 0;
+    let between = 0;
+    for (const [, , , first] of commands) {
+      if (first?.includes(':revocation:')) between += 1;
+      else if (first?.includes(':{app.')) between = 0;
+      most = Math.max(most, between);
+    }
+    return most;
+  }
+
+  it('begins few bulk calls in one moment, while an app that is slow is called as many at once as it may be', async () => {
+    await logOut(3 * CONCURRENCY, { bulk: true });
+    expect(begun().reduce((sum, count) => sum + count, 0)).toBe(3 * CONCURRENCY);
+    expect(Math.max(...begun())).toBeLessThanOrEqual(BULK_AT_ONCE.beginning);
+    expect(openedAtOnce()).toBe(BULK_AT_ONCE.spreading);
+  });
+
+  it('does not hold back singles', async () => {
+    await logOut(3 * CONCURRENCY, {});
+    expect(Math.max(...begun())).toBeGreaterThan(BULK_AT_ONCE.beginning);
+    expect(openedAtOnce()).toBeGreaterThan(BULK_AT_ONCE.spreading);
+  });
+});
