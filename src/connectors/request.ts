@@ -58,9 +58,11 @@ export function classify(status: number): Reason {
   return 'refused';
 }
 
-// Okta, GitHub and others tell when the quota is whole again instead: most as seconds since the epoch, some from now on.
+// Okta, GitHub and others tell when the quota is whole again instead: most as seconds since the epoch, some from now on,
+// and Rocket.Chat as milliseconds since the epoch.
 const RESETS = ['x-rate-limit-reset', 'x-ratelimit-reset', 'ratelimit-reset'];
 const SURELY_SINCE_THE_EPOCH = 1_000_000_000;
+const SURELY_MILLISECONDS = 100_000_000_000;
 
 /**
  * When the app wants to be called again, in milliseconds from now: `Retry-After` in seconds, with decimals as some send
@@ -77,9 +79,10 @@ export function retryAfterMs(
     const date = /^\w{3}/.test(asked) ? Date.parse(asked) : Number.NaN;
     return fromNow(secondsOf(asked), date - now.getTime());
   }
-  const reset = RESETS.map((name) => secondsOf(headers[name])).find((seconds) => seconds !== undefined);
+  const found = RESETS.map((name) => secondsOf(headers[name])).find((seconds) => seconds !== undefined);
   // Many send it with every answer.
-  if (reset === undefined || !saysTooMany) return undefined;
+  if (found === undefined || !saysTooMany) return undefined;
+  const reset = found > SURELY_MILLISECONDS ? found / 1000 : found;
   return fromNow(reset > SURELY_SINCE_THE_EPOCH ? reset - now.getTime() / 1000 : reset, 0);
 }
 
