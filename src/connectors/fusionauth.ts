@@ -41,7 +41,9 @@ export const fusionauth = defineConnector({
       'Set it as `apiKey`; a key that is of no tenant needs `tenantId` where there are several.',
     ],
     rateLimit: 'No page names one for these calls; FusionAuth Cloud may answer 429.',
-    unknown: ['Whether revoking answers 404 where a user has no token left: then the outcome is that there was nothing.'],
+    unknown: [
+      'Whether revoking answers 404 where a user has no token left: then the outcome is that there was nothing.',
+    ],
     sources: [
       'https://fusionauth.io/docs/apis/jwt#revoke-refresh-tokens',
       'https://fusionauth.io/docs/apis/jwt#retrieve-refresh-tokens',
