@@ -1,0 +1,81 @@
+/** Signs a person out of Staffbase, on all devices. */
+import { z } from 'zod';
+import { identifier, isSame } from './account.js';
+import { bearer, createApi, path } from './api.js';
+import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { withUserId } from './look-up.js';
+
+const options = z.strictObject({
+  url: appUrl.describe('The base URL that the page of the API token names, such as https://acme.staffbase.com.'),
+  token: secret().describe('The API token, as it is shown: it is sent after the word Basic.'),
+});
+type Options = z.output<typeof options>;
+
+// 24 hexadecimal digits: `me` and `search` are none, which stand in the paths of other calls.
+const id = z.string().regex(/^[0-9a-f]{24}$/i);
+const users = z.object({
+  total: z.int().optional(),
+  data: z.array(z.object({ id, externalID: z.string().optional() })),
+});
+
+export const staffbase = defineConnector({
+  name: 'staffbase',
+  options,
+  account: identifier,
+  modes: ['full'],
+  docs: {
+    app: 'Staffbase',
+    coverage: 'full',
+    does: 'Finds the user by the identifier (`externalID`) that the single sign-on or the import gave, exactly; `DELETE /api/users/{id}/sessions` ends all active sessions on all devices. Addresses and user names cannot be looked up, so the app’s `account` has to be what Staffbase has as the identifier; the id of the user at Staffbase will do as well.',
+    ends: ['sessions'],
+    livesOn: 'API tokens, which are no person’s.',
+    lingers: 'No page says how soon the apps notice.',
+    permission: 'An API token with administrative access: Staffbase has no lesser one for this.',
+    credential: [
+      'In the Studio, Settings, API access tokens add a token with administrative access.',
+      'Set the token, and the base URL that the same page shows, as `token` and `url`.',
+    ],
+    rateLimit: 'There is one, whose figures are on the page that the sources name; 429 beyond.',
+    unknown: [
+      'Which statuses `DELETE …/sessions` has: any 2xx is taken for success.',
+      'Until when the older form of `GET /api/users`, with its filter for `externalId`, is answered.',
+    ],
+    sources: [
+      'https://developers.staffbase.com/use-cases/manage-userlogout-via-userapi/',
+      'https://developers.staffbase.com/user/',
+      'https://developers.staffbase.com/references/user-api-filters/',
+      'https://developers.staffbase.com/concepts/user-management-api-overview',
+    ],
+  },
+
+  async revoke(account, options, call) {
+    const api = apiOf(options, call);
+
+    async function find(): Promise<string[]> {
+      if (id.safeParse(account).success) return [account];
+      // In SCIM's notation, whose strings are those of JSON.
+      const query = { filter: `externalId eq ${JSON.stringify(account)}`, limit: '100' };
+      const { data } = await api('GET', path`/api/users`, { query, answer: users, exceptions: { 404: 'refused' } });
+      const found = data.data.filter(({ externalID }) => isSame(externalID, account)).map(({ id }) => id);
+      // A filter that is not understood must not look like an account that does not exist.
+      if (found.length === 0 && data.data.length > 0) {
+        throw new ConnectorError('refused', 'staffbase: GET /api/users answered others than was asked for');
+      }
+      return found;
+    }
+
+    return withUserId({ connector: 'staffbase', options, account }, find, async (id) => {
+      await api('DELETE', path`/api/users/${id}/sessions`);
+      return { state: 'revoked', what: ['sessions'] };
+    });
+  },
+
+  async check(options, call) {
+    await apiOf(options, call)('GET', path`/api/users`, { query: { limit: '1' }, answer: users });
+    return { ok: true, detail: 'users can be read; whether they can be signed out shows at the first revocation' };
+  },
+});
+
+function apiOf({ url, token }: Options, call: CheckCall) {
+  return createApi('staffbase', { url, authorize: bearer(token, 'Basic') }, call);
+}
