@@ -118,6 +118,17 @@ describe('ory-hydra', () => {
     expect(asked()).toEqual([LIST, LOGIN, LOGIN, LOGIN, CONSENT, LIST]);
   });
 
+  it.each([
+    ['auth', 401],
+    ['rate_limited', 429],
+    ['refused', 400],
+  ])('stops where telling an app fails for a reason that all calls share [%s]', async (reason, status) => {
+    app.reset(vendor());
+    app.failAt(LOGIN, (res, { query }) => res.writeHead(query.sid ? status : 204).end());
+    await expect(revoke()).rejects.toMatchObject({ reason });
+    expect(asked()).toEqual([LIST, LOGIN]);
+  });
+
   it('is no success where the subject’s login sessions or consents could not be ended', async () => {
     app.reset(vendor());
     app.failAt(LOGIN, (res, { query }) => res.writeHead(query.subject ? 500 : 204).end());
