@@ -93,8 +93,14 @@ async function measure(): Promise<void> {
   function callOf(send: Call['send'] = outbound.send, signal = AbortSignal.timeout(10_000)): Call {
     return {
       ...{ revocationId: 'rev_1', idempotencyKey: 'rev_1_app', tenant: 'default', app: 'app', mode: 'full' },
-      ...{ via: [], acceptedAt: Date.now(), publicUrl: 'https://logout.example.com', now: () => new Date() },
-      ...{ signal, send, signingKeys },
+      ...{
+        via: [],
+        acceptedAt: Date.now(),
+        attempt: 1,
+        publicUrl: 'https://logout.example.com',
+        now: () => new Date(),
+      },
+      ...{ signal, send, signingKeys, evidence: async () => [] },
     };
   }
 

@@ -19,11 +19,13 @@ export async function createCalls({ allowNetworks = ['127.0.0.0/8'] }: { allowNe
     idempotencyKey: 'rev_0123456789abcdef_intranet',
     via: [PUBLIC_URL],
     acceptedAt: Date.now(),
+    attempt: 1,
     signal: AbortSignal.timeout(5_000),
     now: () => new Date(),
     publicUrl: PUBLIC_URL,
     signingKeys,
     send,
+    evidence: async () => [],
     ...over,
   });
   return { call, signingKeys, close };

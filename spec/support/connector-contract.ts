@@ -39,6 +39,8 @@ export type ContractExpectation = {
   reads?: readonly string[];
   /** Of the calls, one that may fail in every way: the last one without it. */
   main?: string;
+  /** How long the app wants to be left alone where it answers 429 and does not say. */
+  pauseMs?: number;
   /** The app has never heard of the account, in its own dialect; several where it has several. */
   unknown?: Readonly<Record<string, (url: string) => readonly Route[]>>;
   /** What the check says where all is well. */
@@ -99,20 +101,29 @@ const RETRYABLE: Record<Reason, boolean> = {
   timeout: true,
 };
 
-/** Revokes, and asks for as long as the app has only begun. */
+/** Revokes, and asks for as long as the app has only begun: not before it is time, by the clock that the calls have. */
 export async function revokeToTheEnd(
   connector: Connector<never>,
   account: Account,
   options: never,
   call: () => Call,
 ): Promise<Outcome> {
-  let answer: Outcome | Pending = await connector.revoke(account, options, call());
+  let waitedMs = 0;
+  let attempt = 0;
+  const next = (): Call => {
+    const { now, ...rest } = call();
+    const after = waitedMs;
+    attempt += 1;
+    return { ...rest, attempt, now: () => new Date(now().getTime() + after) };
+  };
+  let answer: Outcome | Pending = await connector.revoke(account, options, next());
   for (let asked = 0; 'pending' in answer; asked += 1) {
     if (asked > 50 || !connector.poll) throw new Error('it never ends');
     // What is kept is JSON.
     const poll: unknown = JSON.parse(JSON.stringify(answer.pending.poll));
     expect(JSON.stringify(poll).length).toBeLessThan(100_000);
-    answer = await connector.poll(poll, options, call());
+    waitedMs += answer.pending.afterMs;
+    answer = await connector.poll(poll, options, next());
   }
   return answer;
 }
@@ -320,8 +331,8 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
       ['decimals', { 'retry-after': '1.5' }, 1_500],
       ['a date', { 'retry-after': 'Wed, 21 Oct 2026 07:28:30 GMT' }, 30_000],
       ['a date that has passed', { 'retry-after': 'Wed, 21 Oct 2020 07:28:00 GMT' }, 0],
-      ['words', { 'retry-after': 'soon' }, undefined],
-      ['absent', {}, undefined],
+      ['words', { 'retry-after': 'soon' }, expectation.pauseMs],
+      ['absent', {}, expectation.pauseMs],
     ])('hands on when the app wants to be called again [%s]', async (_what, headers, retryAfterMs) => {
       const now = () => new Date('2026-10-21T07:28:00Z');
       vendor.failAt(main, (res) => give(res, { status: 429, headers: headers as Record<string, string> }));

@@ -16,6 +16,8 @@ export type Call = {
   tenant: string;
   app: string;
   mode: Mode;
+  /** 1 for the first; counted, and kept, before the call: where one is missing, a worker died in it. */
+  attempt: number;
   /** The same on every attempt for this account, so that the app can tell a repeat. */
   idempotencyKey: string;
   /** Ids of the gateways that this revocation has passed, ours last: a chain of gateways must not become a ring. */
@@ -28,12 +30,30 @@ export type Call = {
   publicUrl: string;
   signingKeys: SigningKeys;
   send(url: string, request: OutboundRequest): Promise<OutboundResponse>;
+  /** What the app itself has reported about these of its accounts or jobs, by events that `receive` has verified. */
+  evidence(abouts: readonly string[]): Promise<Evidence[]>;
   /** Told of every request made, where somebody watches: its name without accounts, and how it went. */
   onRequest?(request: { operation: string; answer: number | Reason; ms: number }): void;
 };
 
 /** What a check is given: it is about no account. */
 export type CheckCall = Pick<Call, 'send' | 'signal' | 'now' | 'publicUrl' | 'signingKeys' | 'onRequest'>;
+
+/** One thing that an app reported by itself: ids, types and times, and nothing of a person. */
+export type Evidence = {
+  /** The app's id of the account or job that it is about. */
+  about: string;
+  type: string;
+  /** Milliseconds since the epoch, by the app's clock. */
+  at: number;
+  /** Whether it reports a success. */
+  ok: boolean;
+  /** The same however often the app sends it. */
+  eventId: string;
+};
+
+/** An event as it came over the wire: names and values of headers in turn, and the body as bytes. */
+export type Message = { headers: readonly string[]; body: Buffer };
 
 /** `access`: the right to use the app at all, such as an active account or a seat. */
 export type What = 'sessions' | 'refresh_tokens' | 'access_tokens' | 'credentials' | 'access';
@@ -54,9 +74,9 @@ export const NONE: Outcome = { state: 'none', what: [] };
 
 /**
  * The app has begun, and is to be asked again: what `poll` is then given, and when. `poll` is kept encrypted;
- * it is JSON, and short.
+ * it is JSON, and short. `removed`, as in an outcome, stays in the record whatever becomes of the rest.
  */
-export type Pending = { pending: { poll: unknown; afterMs: number } };
+export type Pending = { pending: { poll: unknown; afterMs: number; removed?: Outcome['removed'] } };
 
 /** Whether the options would work, found out without changing anything at the app. */
 export type Check = { ok: true; detail: string } | { ok: false; problem: string };
@@ -97,6 +117,11 @@ export type Definition<Options> = {
   revoke(account: Account, options: Options, call: Call): Promise<Outcome | Pending>;
   /** Where the app's logout is itself a job: asks what has become of it. */
   poll?(poll: unknown, options: Options, call: Call): Promise<Outcome | Pending>;
+  /**
+   * Where the app reports by itself: verifies the message, then reads it, and looks at nothing else. Throws a
+   * ConnectorError: `auth` for one that is not the app's, `refused` for one of the app's that cannot be read.
+   */
+  receive?(message: Message, options: Options, now: Date): Evidence[];
   /** A ConnectorError that it throws is the problem. */
   check(options: Options, call: CheckCall): Promise<Check>;
 };

@@ -16,6 +16,7 @@ import type { Alerts } from './alert.js';
 import type { Attempts, Blame, BreakerSettings, Ending } from './attempt.js';
 import type { BulkGate } from './bulk-gate.js';
 import { traceCall } from './call-span.js';
+import type { EvidenceStore } from './evidence.js';
 import { type AppJob, digestOf } from './job.js';
 import type { AppRecord, FailureReason } from './record.js';
 import { boundedRetryAfterMs, type Failure, retryDelayMs } from './retry.js';
@@ -52,6 +53,7 @@ export type CallDependencies = {
   dataKeys: DataKeys;
   alerts: Alerts | undefined;
   closed: Closed;
+  evidence: EvidenceStore;
   metrics: Metrics;
   logger: Logger;
   now: () => number;
@@ -80,7 +82,7 @@ const BLAME: Record<FailureReason, Blame> = {
 type AppFailure = Failure & { error: Error };
 
 export function callApp(dependencies: CallDependencies, app: App, queue: Queue<AppJob>, stop: AbortSignal) {
-  const { attempts, bulkGate, dataKeys, alerts, closed, metrics, logger, now, callContext } = dependencies;
+  const { attempts, bulkGate, dataKeys, alerts, closed, evidence, metrics, logger, now, callContext } = dependencies;
   const { tenant, id, connector, options, delivery } = app;
   const underWay = new Set<AbortController>();
   stop.addEventListener('abort', () => {
@@ -131,17 +133,19 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         mode: app.mode === 'refresh-only' ? app.mode : data.mode,
         via: data.via,
         acceptedAt: data.acceptedAt,
+        attempt: call,
         idempotencyKey: `${revocationId}_${id}`,
         signal,
         now: () => new Date(now()),
+        evidence: (abouts) => evidence.read({ tenant, app: id }, abouts),
       };
       if (data.poll === undefined || !connector.poll) return connector.revoke(account, options, context);
       return connector.poll(JSON.parse(dataKeys.open(data.poll, tenant)), options, context);
     }
 
-    async function succeeded({ state, ...ended }: Outcome): Promise<void> {
+    async function succeeded({ state, removed, ...ended }: Outcome): Promise<void> {
       const at = now();
-      const record = { state, attempts: call, at, tookMs: at - startedAt, ...ended };
+      const record = { state, attempts: call, at, tookMs: at - startedAt, ...ended, ...removedWith(removed) };
       const ending = await end(record, {
         blame: 'good',
         audit: { event: 'account.revoked', tenant, user: data.user, app: id, state, attempt: call },
@@ -152,7 +156,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       await closed(tenant, members, ending.statuses);
     }
 
-    async function pending({ pending: { poll, afterMs } }: Pending): Promise<void> {
+    async function pending({ pending: { poll, afterMs, removed } }: Pending): Promise<void> {
       const at = now();
       const pendingSince = data.pendingSince ?? at;
       if (at - pendingSince >= delivery.pendingFor) {
@@ -161,9 +165,10 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       }
       const wait = Math.min(Math.max(afterMs, PENDING_STEP_MS.least), PENDING_STEP_MS.most);
       // Kept before it is recorded: a crash in between costs one more question and no second logout.
-      await job.updateData({ ...resealed(), poll: dataKeys.seal(JSON.stringify(poll), tenant), pendingSince });
+      const kept = { ...resealed(), ...removedWith(removed) };
+      await job.updateData({ ...kept, poll: dataKeys.seal(JSON.stringify(poll), tenant), pendingSince });
       await end(
-        { state: 'pending', attempts: call, at, nextAttemptAt: at + wait },
+        { state: 'pending', attempts: call, at, nextAttemptAt: at + wait, ...removedWith(removed) },
         {
           blame: 'good',
           audit: { event: 'account.pending', tenant, user: data.user, app: id, attempt: call },
@@ -198,13 +203,13 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         await alerts?.raise({ type: 'job.failed', tenant, app: id, revocationId, reason, attempts: call, at });
       }
       const ending = await end(
-        { state, attempts: call, at, reason, tookMs, ...nextAttempt },
+        { state, attempts: call, at, reason, tookMs, ...nextAttempt, ...removedWith() },
         {
           blame: BLAME[reason],
           failure: { at, tookMs, reason, ...nextAttempt },
           audit: { event, tenant, user: data.user, app: id, reason, attempt: call },
         },
-        !keepsPoll,
+        !keepsPoll && data.removed === undefined,
       );
       metrics.attempts.inc({ tenant, app: id, result: reason });
       if (state === 'retrying') metrics.retries.inc({ tenant, app: id, reason });
@@ -219,6 +224,13 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     /** Keys may have been rotated since the job was read: what is written back is sealed with the first one of now. */
     function resealed(): AppJob {
       return { ...data, account: dataKeys.seal(account, tenant) };
+    }
+
+    /** What is given up, and begun anew, has taken away what it has taken away. */
+    function removedWith(more: Outcome['removed'] = []): Pick<AppRecord, 'removed'> {
+      const all = [...(data.removed ?? []), ...more];
+      const removed = [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
+      return removed.length === 0 ? {} : { removed };
     }
 
     function pendingIsOver(at: number): boolean {
@@ -236,7 +248,8 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         reason: 'stopped',
         attempt: call,
       };
-      await end({ state: 'waiting', attempts: call, at }, { blame: 'neutral', audit }, data.poll === undefined);
+      const joinable = data.poll === undefined && data.removed === undefined;
+      await end({ state: 'waiting', attempts: call, at, ...removedWith() }, { blame: 'neutral', audit }, joinable);
       return later(0);
     }
 

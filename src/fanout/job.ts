@@ -1,7 +1,7 @@
 /** The jobs in Redis: one that holds an accepted revocation, then one for each app. */
 import { createHash } from 'node:crypto';
 import type { JobsOptions } from 'bullmq';
-import type { Account, Mode } from '../connectors/connector.js';
+import type { Account, Mode, Outcome } from '../connectors/connector.js';
 
 /** An accepted revocation: all that is needed to carry it out, whatever becomes of the user meanwhile. */
 export type Revocation = {
@@ -29,6 +29,8 @@ export type AppJob = Pick<Revocation, 'user' | 'mode' | 'via' | 'acceptedAt' | '
   account: string;
   /** What the app is asked by, where it has begun: JSON, sealed. */
   poll?: string;
+  /** What was taken away so far and can be given back by hand: ids and roles, of no person. */
+  removed?: Outcome['removed'];
   /** When the app began, milliseconds since the epoch. */
   pendingSince?: number;
   /** When somebody asked for another try, milliseconds since the epoch: `retryFor` counts from here. */

@@ -13,6 +13,8 @@ export function tenantKeys(prefix: string, tenant: string) {
     overdue: `${start}:overdue`,
     /** What waits and what runs for one account of an app. */
     account: (app: string, digest: string) => `${start}:account:${app}:${digest}`,
+    /** What an app has reported about one of its accounts or jobs. */
+    evidence: (app: string, about: string) => `${start}:evidence:${app}:${about}`,
     /** An app's breaker, and whether it is paused. */
     lane: (app: string) => `${start}:lane:${app}`,
   };

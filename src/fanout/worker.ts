@@ -5,6 +5,7 @@ import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } fro
 import type { RedisClient as Redis } from '../redis.js';
 import { BULK_AT_ONCE, createBulkGate } from './bulk-gate.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
+import { createEvidenceStore } from './evidence.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
 import { type SpreadDependencies, spread } from './spread.js';
 import { type Watched, watch } from './watchdog.js';
@@ -16,7 +17,9 @@ const CLOSE_WITHIN_MS = 8_000;
 const NO_LIMIT = 1_000_000_000;
 const CANARY_EVERY_MS = 2_000;
 
-export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, 'bulkGate' | 'spreadGate'> & {
+type MadeHere = 'bulkGate' | 'spreadGate' | 'evidence';
+
+export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, MadeHere> & {
   connection: Redis;
   prefix: string;
   apps: readonly App[];
@@ -30,6 +33,7 @@ export function startWorkers(given: WorkerDependencies) {
     ...given,
     bulkGate: createBulkGate(BULK_AT_ONCE.beginning),
     spreadGate: createBulkGate(BULK_AT_ONCE.spreading),
+    evidence: createEvidenceStore(connection, prefix),
   };
   const stop = new AbortController();
   const options = workerOptions(connection, prefix);

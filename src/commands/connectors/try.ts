@@ -7,6 +7,7 @@ import { type Call, type Connector, ConnectorError, type Outcome } from '../../c
 import { registry } from '../../connectors/registry.js';
 import { isAssigned } from '../../directory/assignment.js';
 import { identifierKinds, identifierOf, type User } from '../../directory/user.js';
+import { createEvidenceStore } from '../../fanout/evidence.js';
 import { createOutbound } from '../../outbound/outbound.js';
 import { loadSigningKeys } from '../../outbound/signing-keys.js';
 import type { AppSettings, TenantSettings } from '../../settings.js';
@@ -65,11 +66,15 @@ async function tryApp(app: AppSettings, user: User | undefined, yes: boolean, co
 
   console.log(`Revoking ${account}:`);
   const startedAt = performance.now();
-  const id = `try_${Date.now()}`;
+  const acceptedAt = Date.now();
+  const id = `try_${acceptedAt}`;
+  const reported = createEvidenceStore(redis, prefix);
+  let attempt = 0;
   const outcome = await revokeToTheEnd(connector, account, app, () => ({
     ...call,
     ...{ revocationId: id, idempotencyKey: `${id}_${app.id}`, tenant: tenant.id, app: app.id, mode: app.mode },
-    ...{ via: [call.publicUrl], acceptedAt: Date.now(), signal: AbortSignal.timeout(timeoutMs) },
+    ...{ via: [call.publicUrl], acceptedAt, attempt: ++attempt, signal: AbortSignal.timeout(timeoutMs) },
+    evidence: (abouts) => reported.read({ tenant: tenant.id, app: app.id }, abouts),
   }));
   const audit = createAudit(redis, { prefix, tenants: [tenant.id] });
   const entry = { tenant: tenant.id, trust: 'operator', user: user.resource.id, app: app.id };
@@ -102,7 +107,9 @@ async function revokeToTheEnd(
 }
 
 function sentence({ state, what, partial, verified, removed }: Outcome): string {
-  if (state === 'none') return 'the app had nothing to revoke, or does not know the account.';
+  if (state === 'none') {
+    return `the app had nothing to revoke, or does not know the account${partial ? `; ${partial}` : ''}.`;
+  }
   const ended = what.length === 0 ? 'nothing' : what.join(', ').replaceAll('_', ' ');
   const parts = [state === 'accepted' ? `the app will end ${ended}` : `${ended} ended`];
   if (verified) parts.push('looked again, and none was left');
