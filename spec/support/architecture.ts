@@ -53,6 +53,8 @@ const ARROWS: Record<string, string[]> = {
   'directory/': ['directory/', 'redis.ts'],
   'outbound/': ['outbound/', 'key-file.ts'],
   'connectors/registry.ts': ['connectors/'],
+  'connectors/cerby.ts': ['connectors/cerby/', ...NO_CONNECTORS.map((name) => `connectors/${name}`), 'outbound/'],
+  'connectors/cerby/': ['connectors/cerby/', ...NO_CONNECTORS.map((name) => `connectors/${name}`), 'outbound/'],
   'connectors/': [...NO_CONNECTORS.map((name) => `connectors/${name}`), '!connectors/registry.ts', 'outbound/'],
   'fanout/': [
     'fanout/',
@@ -63,6 +65,7 @@ const ARROWS: Record<string, string[]> = {
     ...['audit.ts', 'data-key.ts', 'logger.ts', 'metrics.ts', 'redis.ts'],
   ],
   'revocation/': ['revocation/', 'directory/', 'fanout/enqueue.ts', 'fanout/record.ts', 'outbound/', ...ROOT],
+  'evidence/': ['evidence/', 'fanout/', 'connectors/connector.ts', ...ROOT],
   'scim/': ['scim/', 'directory/', ...ROOT],
   'operator/': ['operator/', 'directory/', 'fanout/', 'connectors/connector.ts', ...ROOT],
 };
@@ -174,7 +177,7 @@ export function unregistered(sources: Sources): string[] {
   const registered = ownImports('connectors/registry.ts', sources['connectors/registry.ts'] ?? '');
   return Object.keys(sources).filter(
     (path) =>
-      path.startsWith('connectors/') &&
+      /^connectors\/[^/]+$/.test(path) &&
       !NO_CONNECTORS.includes(path.slice('connectors/'.length)) &&
       !registered.includes(path),
   );
