@@ -176,6 +176,24 @@ describe('POST /global-token-revocation answers', () => {
   });
 });
 
+describe('POST /tenants/{tenant}/apps/{app}/events answers', () => {
+  const events = (path: string, method: 'get' | 'post' = 'post') => request(gateway.url)[method](path);
+
+  it.each([
+    ['an app that sends none', '/tenants/default/apps/intranet/events'],
+    ['no app', '/tenants/default/apps/nothing/events'],
+    ['no tenant', '/tenants/nobody/apps/intranet/events'],
+  ])('401 to events of %s', async (_what, path) => {
+    expectDocumented('receiveEvent', 401, await events(path).send({}), 'invalid_signature');
+  });
+
+  it('405 to another method, and 413 to a body that is too large', async () => {
+    const path = '/tenants/default/apps/intranet/events';
+    expectDocumented('receiveEvent', 405, await events(path, 'get'), 'method_not_allowed');
+    expectDocumented('receiveEvent', 413, await events(path).send(' '.repeat(17 * 1024)), 'body_too_large');
+  });
+});
+
 describe('without Redis', () => {
   it('everything that needs it answers 503, and probes tell', async () => {
     const trust = { id: 'okta', issuers: [okta.issuer], client: CLIENT, keys: { jwksUri: okta.jwksUri } };

@@ -12,6 +12,8 @@ export type AuditEvent =
   | 'attempt.failed'
   | 'job.failed'
   | 'job.retried'
+  | 'evidence.received'
+  | 'evidence.refused'
   | 'app.paused'
   | 'app.resumed'
   | 'breaker.opened'

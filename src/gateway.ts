@@ -14,11 +14,13 @@ import { tellDataKeys } from './data-key-use.js';
 import { createDirectory } from './directory/directory.js';
 import { identifierOf } from './directory/user.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
+import { createEvidenceRouter } from './evidence/router.js';
 import { startAlerts } from './fanout/alert.js';
 import { createAttempts } from './fanout/attempt.js';
 import type { App } from './fanout/call-app.js';
 import { createEnqueue, type Enqueue } from './fanout/enqueue.js';
 import { startEvents } from './fanout/events.js';
+import { createEvidenceStore } from './fanout/evidence.js';
 import { INTAKE_QUEUE } from './fanout/job.js';
 import { createLanes } from './fanout/lanes.js';
 import { watchOverdue } from './fanout/overdue.js';
@@ -150,6 +152,10 @@ export async function openGateway(
             ...{ gateway: settings.publicUrl, now },
           }),
           logger,
+        }),
+        createEvidenceRouter({
+          ...{ apps: appsToCall(config), evidence: createEvidenceStore(redis, prefix), refused: limits.refused },
+          ...{ audit, logger, now },
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },

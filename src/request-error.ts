@@ -6,6 +6,7 @@ export type RequestErrorCode =
   | 'unsupported_subject_format'
   | 'invalid_jwt'
   | 'invalid_token'
+  | 'invalid_signature'
   | 'several_credentials'
   | 'trust_disabled'
   | 'user_not_found'

@@ -1,6 +1,7 @@
 /** Removes a person's seats and grants at Cerby, by jobs that are asked about, and looks whether passwords were rotated. */
 import { z } from 'zod';
 import { email, isSame } from './account.js';
+import { parseKey, readEvent } from './cerby/events.js';
 import { isUnderWay, later, type Progress } from './cerby/progress.js';
 import { doubt, findGrants, followUp, lookAtStuck, remove } from './cerby/removal.js';
 import { lookForSigns } from './cerby/signs.js';
@@ -29,6 +30,13 @@ const options = z.strictObject({
     .array(z.string().min(1))
     .optional()
     .describe('Ids of the only integrations that a user may be removed from; without it, all.'),
+  webhookKeys: z
+    .array(secret(z.string().refine(isKey, 'is neither `ed25519=` and a public key nor `hmac-sha256=` and a secret')))
+    .max(4)
+    .default([])
+    .describe(
+      'What the events of a webhook are verified with: `ed25519=` and the public key, or `hmac-sha256=` and the secret. Two while a key is changed.',
+    ),
   watchSeconds: z
     .int()
     .min(0)
@@ -39,6 +47,14 @@ const options = z.strictObject({
     ),
 });
 type Options = z.output<typeof options>;
+
+function isKey(text: string): boolean {
+  try {
+    return parseKey(text) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 export const cerby = defineConnector({
   name: 'cerby',
@@ -59,6 +75,7 @@ export const cerby = defineConnector({
       'Make a user of its own for the gateway, a workspace Admin, and make it an Owner of the integrations and accounts in question.',
       'As that user create an API key in the web app, with the scopes above and a long time to live.',
       'Give its address as `keyOwner`, and run `check`.',
+      'For signs at once: in the web app make a webhook that sends `account.credentials.rotated`, `account.credentials.rotation_failed`, `automation.password.rotated` and `automation.universal_logout.completed` to `<publicUrl>/tenants/<tenant>/apps/<app>/events`, and give its key as `webhookKeys`.',
       'Set `delivery.concurrency` to 1 or 2, and leave the Universal Logout of the Cerby app in Okta switched on.',
     ],
     rateLimit:
@@ -67,12 +84,15 @@ export const cerby = defineConnector({
       'Whether the Universal Logout of Cerby rotates all passwords that it could: the pages no longer say so.',
       'The form of `GET /users/{id}/accounts` and `GET /accounts/{id}/users`: only an `id` in each resource is read.',
       'Whether the user to be removed from an account stands in the path, as with integrations; any other form is not tried, and afterwards the list of users decides.',
+      'How a webhook hands over its key: an HMAC secret is taken as the text that it is, and keys are not fetched.',
+      'What the test of a webhook endpoint sends; `automation.universal_logout.completed` is said to be provisional.',
       'What becomes of an API key when its user is logged out or disabled.',
     ],
     sources: [
       'https://developer.cerby.com/',
       'https://help.cerby.com/setup-and-admin/security-governance/universal-logout/explore-universal-logout',
       'https://help.cerby.com/setup-and-admin/security-governance/universal-logout/trigger-cerby-universal-logout',
+      'https://help.cerby.com/developer-tools/cerby-webhooks/implement-a-webhook-receiver',
       'https://help.cerby.com/updates-and-releases/cerby-api/2026',
     ],
   },
@@ -105,6 +125,14 @@ export const cerby = defineConnector({
 
   async poll(poll, options, call) {
     return goOn(poll as Progress, options, call);
+  },
+
+  receive(message, { webhookKeys }, now) {
+    return readEvent(
+      message,
+      webhookKeys.map((key) => key()),
+      now,
+    );
   },
 
   async check(options, call) {
