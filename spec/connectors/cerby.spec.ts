@@ -16,6 +16,7 @@ import {
   JOB,
   KEY_OWNER,
   MEMBER,
+  NOT_FOUND,
   REMOVE,
   REMOVE_FROM_ACCOUNT,
   TOO_MANY,
@@ -208,6 +209,11 @@ describe('whom it is about', () => {
     expect(sent(USERS)).toHaveLength(20);
   });
 
+  it.each([INTEGRATIONS, USERS_ACCOUNTS])('is known, whatever else Cerby does not know [%s]', async (call) => {
+    vendor.failAt(call, (res) => give(res, NOT_FOUND));
+    expect((await run(SEATS)).error).toMatchObject({ reason: 'refused' });
+  });
+
   it('is gone on with where it is disabled: seats can outlive that', async () => {
     (fake.data.users.at(-1) as { status: string }).status = 'disabled';
     expect((await run(SEATS)).outcome).toMatchObject({ state: 'revoked' });
@@ -296,6 +302,7 @@ describe('observe', () => {
               { about: 'account-2', type, at: T0 - 1, ok: true, eventId: '2' },
               { about: 'account-3', type: 'account.credentials.rotation_failed', at: T0 + 1, ok: false, eventId: '3' },
               { about: 'account-4', type: 'account.created', at: T0 + 1, ok: true, eventId: '4' },
+              { about: 'account-5', type, at: T0 + 1, ok: false, eventId: '6' },
               { about: 'account-9', type, at: T0 + 1, ok: true, eventId: '5' },
             ];
           },
@@ -303,7 +310,7 @@ describe('observe', () => {
       },
     );
     expect(outcome).toMatchObject({ state: 'accepted' });
-    expect(outcome?.partial).toMatch(/signs at 1 of 5 accounts; Cerby says that it failed at 1$/);
+    expect(outcome?.partial).toMatch(/signs at 1 of 5 accounts; Cerby says that it failed at 2$/);
     expect(asked[0]).toEqual([1, 2, 3, 4, 5].map((i) => `account-${i}`));
     expect(sent(ACCOUNT).map(({ segments }) => segments[0])).not.toContain('account-1');
   });
@@ -385,6 +392,21 @@ describe('deprovision-seats', () => {
     const removals = steps.filter((one) => one.calls.includes(REMOVE));
     expect(removals).toHaveLength(2);
     expect((removals[1]?.atMs ?? 0) - (removals[0]?.atMs ?? 0)).toBeGreaterThanOrEqual(60_000);
+  });
+
+  it('killed after Cerby was asked and failed, it asks once more in all', async () => {
+    vendor.failAt(REMOVE, (res) => give(res, { status: 502 }));
+    const { error } = await run(SEATS, { killed: (request) => (request === 4 ? 'after' : undefined) });
+    expect(error).toMatchObject({ reason: 'server' });
+    expect(changing()).toEqual([REMOVE, REMOVE]);
+  });
+
+  it('killed while it only looks, it waits for nothing', async () => {
+    addSeats(12);
+    fake.data.looks = 1;
+    const { steps } = await run(SEATS, { killed: (request) => (request === 9 ? 'after' : undefined) });
+    const first = steps.find((one) => one.calls.includes(REMOVE));
+    expect(first?.atMs).toBeLessThan(20_000);
   });
 
   it('reads the membership where Cerby fails after it has begun', async () => {
@@ -561,6 +583,14 @@ describe('revoke-grants', () => {
     expect(outcome).not.toHaveProperty('verified');
     expect(outcome?.partial).toMatch('1 are not visible to the key; 2 are still shared with the user');
     expect(fake.data.accounts.map(({ users }) => Object.keys(users))).toEqual([[], [], [], ['user-ada'], ['user-eve']]);
+  });
+
+  it('is not sure of what it could not see', async () => {
+    vendor.failAt(ACCOUNT_USERS, (res) => give(res, UNAUTHORIZED));
+    const { outcome } = await run(GRANTS);
+    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+    expect(outcome).not.toHaveProperty('verified');
+    expect(outcome?.partial).toMatch('1 are not visible to the key');
   });
 
   it('has removed nothing where all comes from a team', async () => {

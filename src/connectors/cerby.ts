@@ -160,8 +160,9 @@ async function goOn(before: Progress, options: Options, call: Call): Promise<Out
   const now = call.now().getTime();
   const next = grants.find(({ as }) => as === 'found');
 
-  if (next && call.attempt > progress.attempt + 1) {
-    // An attempt that left nothing behind may have got as far as to remove this one.
+  if (next && progress.todo.length === 0 && call.attempt > progress.attempt + 1) {
+    // An attempt that left nothing behind may have got as far as to ask for this one.
+    next.asked += 1;
     doubt(next, { reason: 'network', word: 'it is not known whether Cerby was asked' }, now);
   } else if (progress.todo.length > 0) await findGrants(progress, workspace);
   else if (next) await remove(progress, next, workspace, now);
