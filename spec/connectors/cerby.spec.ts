@@ -333,6 +333,7 @@ describe('deprovision-seats', () => {
         if (removals > 0) {
           seen.push({ removed: sent(REMOVE).length, polls: before });
           expect(JSON.stringify(answer)).toContain(`job-${sent(REMOVE).length}`);
+          expect((answer as Pending).pending.removed).toHaveLength(sent(REMOVE).length);
         }
         before = JSON.stringify(answer);
       },
@@ -405,8 +406,8 @@ describe('deprovision-seats', () => {
     addSeats(12);
     fake.data.looks = 1;
     const { steps } = await run(SEATS, { killed: (request) => (request === 9 ? 'after' : undefined) });
-    const first = steps.find((one) => one.calls.includes(REMOVE));
-    expect(first?.atMs).toBeLessThan(20_000);
+    const last = steps.filter((one) => one.calls.includes(REMOVE)).at(-1);
+    expect(last?.atMs).toBeLessThan(45_000);
   });
 
   it('reads the membership where Cerby fails after it has begun', async () => {
@@ -475,18 +476,17 @@ describe('deprovision-seats', () => {
     expect(changing()).toEqual([REMOVE]);
   });
 
-  it('is refused credentials where the key lacks a scope, and removes nothing twice once it has it', async () => {
+  it('is refused credentials where the key lacks a scope, and goes on once it has it', async () => {
     fake.data.scopes.delete('Write automated jobs');
     const { outcome, steps } = await run(SEATS, {
       retries: 1,
-      onStep: () => fake.data.scopes.add('Write automated jobs'),
+      onStep({ error }) {
+        if (error) fake.data.scopes.add('Write automated jobs');
+      },
     });
-    expect(steps.some(({ error }) => error)).toBe(false);
-    expect(outcome).toMatchObject({ state: 'revoked' });
-    fake = createCerby();
-    vendor.reset(fake.routes());
-    fake.data.scopes.delete('Write automated jobs');
-    expect((await run(SEATS)).error).toMatchObject({ reason: 'auth' });
+    expect(steps.find(({ error }) => error)?.error).toMatchObject({ reason: 'auth', retryable: true });
+    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+    expect(fake.data.jobs).toHaveLength(1);
   });
 
   describe('a job', () => {
