@@ -90,7 +90,7 @@ export const cerby = defineConnector({
     ],
     sources: [
       'https://developer.cerby.com/',
-      'https://help.cerby.com/setup-and-admin/security-governance/universal-logout/explore-universal-logout',
+      'https://help.cerby.com/setup-and-admin/security-governance/universal-logout/enable-okta-universal-logout-for-cerby',
       'https://help.cerby.com/setup-and-admin/security-governance/universal-logout/trigger-cerby-universal-logout',
       'https://help.cerby.com/developer-tools/cerby-webhooks/implement-a-webhook-receiver',
       'https://help.cerby.com/updates-and-releases/cerby-api/2026',

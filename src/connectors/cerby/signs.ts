@@ -36,7 +36,7 @@ export async function lookForSigns(
   for (const account of left.splice(0, AT_A_TIME)) {
     const read = await workspace.account(account.id);
     if (!read) account.seen = 'hidden';
-    // One that only has a URL, or none: https://help.cerby.com/getting-started/concepts/credential-management/explore-accounts
+    // One that is not of Cerby's catalogue: it has no automation for that.
     else if (read.application === 'unmanaged') account.seen = 'unmanaged';
     else if ([read.rotatedAt, read.lastPasswordChange].some((time) => isAfter(time, acceptedAt)))
       account.seen = 'rotated';
