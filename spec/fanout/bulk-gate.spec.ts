@@ -17,7 +17,7 @@ describe('the gate', () => {
     const gate = createBulkGate(2);
     const order: string[] = [];
     const piece = (name: string) =>
-      gate(async () => {
+      gate.pass('lane', async () => {
         order.push(`${name} in`);
         await delay(10);
         order.push(`${name} out`);
@@ -29,9 +29,29 @@ describe('the gate', () => {
 
   it('is free again after a piece that failed', async () => {
     const gate = createBulkGate(1);
-    const failed = [1, 2].map((number) => gate(() => Promise.reject(new Error(`${number}`))));
-    const results = await Promise.allSettled([...failed, gate(async () => 'done'), gate(async () => 'done')]);
+    const failed = [1, 2].map((number) => gate.pass('lane', () => Promise.reject(new Error(`${number}`))));
+    const good = [1, 2].map(() => gate.pass('lane', async () => 'done'));
+    const results = await Promise.allSettled([...failed, ...good]);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled', 'fulfilled']);
+  });
+
+  it('makes room in one lane: who waits last in it is let go, with nothing done, and all others come in', async () => {
+    const gate = createBulkGate(1);
+    const done: string[] = [];
+    const pieces = ['a1', 'a2', 'b1', 'a3', 'b2'].map((name) =>
+      gate.pass(name.charAt(0), async () => {
+        await delay(5);
+        done.push(name);
+        return name;
+      }),
+    );
+    gate.makeRoom('a');
+    gate.makeRoom('c');
+    expect(await Promise.all(pieces)).toEqual(['a1', 'a2', 'b1', undefined, 'b2']);
+    expect(done).toEqual(['a1', 'a2', 'b1', 'b2']);
+    // Nobody waits: nobody has to go.
+    gate.makeRoom('a');
+    expect(await gate.pass('a', async () => 'again')).toBe('again');
   });
 });
 

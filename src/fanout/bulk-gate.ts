@@ -1,4 +1,4 @@
-/** Bulk work goes to Redis a few pieces at a time, so that a single person's logout never finds a long queue there. */
+/** Bulk work goes to Redis a few pieces at a time, and makes room, so that a single person's logout passes. */
 
 /**
  * In each process. What these few ask is answered in one turn of Redis, a few milliseconds at most; more of them would
@@ -6,26 +6,34 @@
  */
 export const BULK_AT_ONCE = { beginning: 4, spreading: 1 };
 
-/** Carries out a piece of bulk work once it is its turn: so many at a time, in the order of asking. */
-export type BulkGate = <T>(work: () => Promise<T>) => Promise<T>;
+export type BulkGate = ReturnType<typeof createBulkGate>;
 
 /**
  * For what is done in Redis, never for the call of an app: apps that are slow are called as many at once as ever, and
  * keep no other from being called.
  */
-export function createBulkGate(most: number): BulkGate {
-  const waiting: (() => void)[] = [];
+export function createBulkGate(most: number) {
+  const waiting: { lane: string; enter: (mayEnter: boolean) => void }[] = [];
   let free = most;
 
-  return async (work) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((begin) => waiting.push(begin));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free += 1;
-    }
+  return {
+    /** Carries out a piece of bulk work when it is its turn, in the order of asking; undefined where it has made room. */
+    async pass<T>(lane: string, work: () => Promise<T>): Promise<T | undefined> {
+      if (free > 0) free -= 1;
+      else if (!(await new Promise<boolean>((enter) => waiting.push({ lane, enter })))) return undefined;
+      try {
+        return await work();
+      } finally {
+        const next = waiting.shift();
+        if (next) next.enter(true);
+        else free += 1;
+      }
+    },
+
+    /** Whatever waits last in this lane gives its place in it to somebody who is logged out alone. */
+    makeRoom(lane: string): void {
+      const last = waiting.findLastIndex((one) => one.lane === lane);
+      if (last >= 0) waiting.splice(last, 1)[0]?.enter(false);
+    },
   };
 }

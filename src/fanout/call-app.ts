@@ -95,7 +95,9 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     const account = dataKeys.open(data.account, tenant);
     const here = { tenant, app: id, job: revocationId, digest: digestOf(data, account) };
     const begin = () => attempts.begin({ ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS });
-    const beginning = await (data.bulk ? bulkGate(begin) : begin());
+    const beginning = await (data.bulk ? bulkGate.pass(queue.name, begin) : begin());
+    // It has made room for a single logout, and comes after it.
+    if (beginning === undefined) return later(0);
     if (beginning.verdict === 'moved') return;
     // The worker that called the app may have died before it could say so to the queue.
     if (beginning.verdict === 'done') return closed(tenant, beginning.members, []);

@@ -6,7 +6,16 @@ import type { Alerts } from './alert.js';
 import type { Attempts } from './attempt.js';
 import type { BulkGate } from './bulk-gate.js';
 import type { Closed } from './call-app.js';
-import { type AppJob, appQueue, digestOf, type IntakeJob, jobOptions, priorityOf, type Revocation } from './job.js';
+import {
+  type AppJob,
+  appQueue,
+  digestOf,
+  INTAKE_QUEUE,
+  type IntakeJob,
+  jobOptions,
+  priorityOf,
+  type Revocation,
+} from './job.js';
 import type { RevocationRecords } from './record.js';
 
 export type SpreadDependencies = {
@@ -14,6 +23,8 @@ export type SpreadDependencies = {
   attempts: Attempts;
   /** Bulk revocations are spread through it. */
   spreadGate: BulkGate;
+  /** Told where a single logout wants into a lane. */
+  bulkGate: Pick<BulkGate, 'makeRoom'>;
   dataKeys: DataKeys;
   /** Where the settings name a webhook for them. */
   alerts: Alerts | undefined;
@@ -27,9 +38,10 @@ export type AppQueues = ReadonlyMap<string, { queue: Queue<AppJob>; priority: nu
 
 /** Opens the record, then adds the jobs. Run twice, it opens nothing and adds nothing twice. */
 export function spread(dependencies: SpreadDependencies, queues: AppQueues) {
-  const { records, attempts, spreadGate, dataKeys, alerts, closed, now, keepFailedSeconds } = dependencies;
+  const { records, attempts, bulkGate, spreadGate, dataKeys, alerts, closed, now, keepFailedSeconds } = dependencies;
 
-  return ({ data }: Job<IntakeJob>): Promise<void> => (data.bulk ? spreadGate(() => carryOn(data)) : carryOn(data));
+  return ({ data }: Job<IntakeJob>): Promise<void> =>
+    data.bulk ? spreadGate.pass(INTAKE_QUEUE, () => carryOn(data)) : carryOn(data);
 
   async function carryOn(data: IntakeJob): Promise<void> {
     const { tenant, revocationId, user, mode, via, acceptedAt, bulk } = data;
@@ -48,6 +60,7 @@ export function spread(dependencies: SpreadDependencies, queues: AppQueues) {
         const priority = priorityOf(data, found.priority);
         const removeOnFail = { age: keepFailedSeconds };
         await found.queue.add('revoke', job, { ...jobOptions, removeOnFail, priority, jobId });
+        if (!bulk) bulkGate.makeRoom(found.queue.name);
         if (jobId !== revocationId) await promote(found.queue, jobId);
       }),
     );

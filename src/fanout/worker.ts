@@ -1,5 +1,6 @@
 /** Carries accepted revocations out: one worker spreads each over its apps, one worker for each app calls it. */
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
 import type { RedisClient as Redis } from '../redis.js';
@@ -36,6 +37,8 @@ export function startWorkers(given: WorkerDependencies) {
     evidence: createEvidenceStore(connection, prefix),
   };
   const stop = new AbortController();
+  // Each lane listens.
+  setMaxListeners(0, stop.signal);
   const options = workerOptions(connection, prefix);
 
   const traced = telemetry ? { telemetry } : {};
