@@ -7,11 +7,15 @@ const BEGIN = '<!-- figures -->\n';
 const END = '<!-- /figures -->';
 const HEAD = '| script | what | figure |\n|---|---|---|\n';
 
-/** Puts the rows of one script in the place of those that it wrote before; prints them in any case. */
-export function writeFigures(script: string, rows: readonly (readonly [what: string, figure: string])[]): void {
+/** Puts the rows of one script, run with these options, in the place of those that it wrote before; prints them in any case. */
+export function writeFigures(
+  script: string,
+  rows: readonly (readonly [what: string, figure: string])[],
+  options: readonly string[] = [],
+): void {
   for (const [what, figure] of rows) console.log(`${what}: ${figure}`);
   if (process.env.FIGURES !== 'readme') return;
-  const name = `\`npx tsx bench/${script}.ts\``;
+  const name = `\`${['npx tsx', `bench/${script}.ts`, ...options].join(' ')}\``;
   const text = readFileSync(README, 'utf8');
   const from = text.indexOf(BEGIN) + BEGIN.length;
   const to = text.indexOf(END);

@@ -32,6 +32,8 @@ export type GatewayOptions = {
   apps: readonly (string | BenchApp)[];
   /** Without it the gateway starts its embedded one. */
   redisUrl?: string;
+  /** REDIS_WAIT_REPLICAS. */
+  waitReplicas?: number;
   role?: 'api' | 'worker';
   nodeOptions?: readonly string[];
 };
@@ -45,13 +47,19 @@ export function build(): void {
 }
 
 /** A gateway that can be started, killed and started again on the same port and data. */
-export async function createGateway({ okta, apps, redisUrl, role, nodeOptions = [] }: GatewayOptions) {
+export async function createGateway(options: GatewayOptions) {
+  const { okta, apps, redisUrl, waitReplicas = 0, role, nodeOptions = [] } = options;
   const dir = temporaryDirectory();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   // JSON is YAML.
   writeFileSync(join(dir, 'universal-logout.yaml'), JSON.stringify(settings(okta, apps)));
-  const env = { ...environment(), PORT: String(port), ...(redisUrl && { REDIS_URL: redisUrl }) };
+  const env = {
+    ...environment(),
+    PORT: String(port),
+    ...(redisUrl && { REDIS_URL: redisUrl }),
+    REDIS_WAIT_REPLICAS: String(waitReplicas),
+  };
   const logFile = join(dir, 'gateway.log');
   let child: ChildProcess;
 
