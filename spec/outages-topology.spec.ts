@@ -1,6 +1,9 @@
 /** The gateway with Sentinel and with Cluster: it works with each, and what it does while a master is replaced. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
+import { createDataKeys } from '../src/data-key.js';
+import { createEnqueue } from '../src/fanout/enqueue.js';
 import { type OwnCluster, startCluster } from './support/cluster.js';
 import { ADA, type Endpoint, PATH, person, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
@@ -146,6 +149,25 @@ describe('behind Sentinel', () => {
     );
     await endpoint.rest();
     expect(endpoint.app.calls).toHaveLength(1);
+  }, 30_000);
+
+  it('a revocation that has been handed over to its apps is kept until a replica has their jobs', async () => {
+    const { redis, prefix } = endpoint.gateway;
+    const intake = createEnqueue(redis, prefix, createDataKeys([]));
+    for (const { admin } of set.replicas) await admin.replicaof('NO', 'ONE');
+    expect((await revoke(await endpoint.sign())).status).toBe(503);
+    await eventually(
+      () => endpoint.app.calls.length,
+      (calls) => calls === 1,
+    );
+    await delay(1_000);
+    // Where a replica took over now, nothing else would know of it.
+    expect(await intake.waiting()).toBe(1);
+    await set.replicas[0]?.admin.replicaof('127.0.0.1', set.master.port);
+    await endpoint.rest();
+    expect(await intake.waiting()).toBe(0);
+    expect(endpoint.app.calls).toHaveLength(1);
+    await intake.close();
   }, 30_000);
 });
 

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
+import { Cluster } from 'ioredis';
 import { createAcknowledged } from './acknowledged.js';
 import { createApp } from './app.js';
 import { startSealing } from './audit/seal.js';
@@ -25,7 +26,7 @@ import { INTAKE_QUEUE } from './fanout/job.js';
 import { createLanes } from './fanout/lanes.js';
 import { watchOverdue } from './fanout/overdue.js';
 import { createRevocationRecords } from './fanout/record.js';
-import { startWorkers } from './fanout/worker.js';
+import { type HandOver, startWorkers } from './fanout/worker.js';
 import { createHealthRouter } from './health.js';
 import { createLogger } from './logger.js';
 import { createMetrics } from './metrics.js';
@@ -33,7 +34,7 @@ import { createOperatorRouter } from './operator/router.js';
 import { createOutbound } from './outbound/outbound.js';
 import { loadSigningKeys } from './outbound/signing-keys.js';
 import { createQueueMetrics } from './queue-metrics.js';
-import { connectForRequests, connectForWorkers, type RedisLocation } from './redis.js';
+import { connectForRequests, connectForWorkers, type RedisClient, type RedisLocation } from './redis.js';
 import { createAccept } from './revocation/accept.js';
 import { createAuthenticate } from './revocation/authenticate.js';
 import { createDeactivation } from './revocation/deactivation.js';
@@ -190,13 +191,15 @@ export async function openGateway(
       },
       onError: (error, { tenant, id }) => logger.warn({ error, tenant, receiver: id }, 'event'),
     });
+    const handOver = openHandOver(connection);
     const running = startWorkers({
       connection,
       prefix,
+      handOver,
       alerts,
       telemetry: telemetry?.queues,
       apps: appsToCall(config),
-      records: createRevocationRecords(connection, keep),
+      records: createRevocationRecords(handOver?.connection ?? connection, keep),
       attempts: createAttempts(connection, keep),
       audit: createAudit(connection, { prefix, tenants }),
       dataKeys,
@@ -227,8 +230,20 @@ export async function openGateway(
         await overdue.close();
         await events.close();
         await alerts?.close();
+        handOver?.connection.disconnect();
         connection.disconnect();
       },
+    };
+  }
+
+  /** In a Cluster the jobs of each app may be on a master of their own, and are not waited for. */
+  function openHandOver(connection: RedisClient): HandOver | undefined {
+    if (replicas === 0 || connection instanceof Cluster) return undefined;
+    const own = connectForWorkers(location);
+    own.on('error', (error) => logger.warn({ error }, 'redis'));
+    return {
+      connection: own,
+      acknowledged: createAcknowledged(own, `${prefix}:${INTAKE_QUEUE}:handed-over`, replicas),
     };
   }
 

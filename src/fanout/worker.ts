@@ -18,6 +18,8 @@ const CLOSE_WITHIN_MS = 8_000;
 const NO_LIMIT = 1_000_000_000;
 const CANARY_EVERY_MS = 2_000;
 
+export type HandOver = { connection: Redis; acknowledged: (write: () => Promise<void>) => Promise<void> };
+
 type MadeHere = 'bulkGate' | 'spreadGate' | 'evidence';
 
 export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, MadeHere> & {
@@ -25,11 +27,14 @@ export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, Mad
   prefix: string;
   apps: readonly App[];
   telemetry?: Telemetry | undefined;
+  /** Where `records` and the jobs of the apps are written to, if not over `connection`, and what waits until they are safe. */
+  handOver?: HandOver | undefined;
 };
 
 /** Starts all workers. `close` waits for calls that are under way, then leaves the rest to another worker. */
 export function startWorkers(given: WorkerDependencies) {
   const { connection, prefix, apps, logger, metrics, telemetry } = given;
+  const handOver = given.handOver ?? { connection, acknowledged: (write) => write() };
   const dependencies = {
     ...given,
     bulkGate: createBulkGate(BULK_AT_ONCE.beginning),
@@ -43,7 +48,7 @@ export function startWorkers(given: WorkerDependencies) {
 
   const traced = telemetry ? { telemetry } : {};
 
-  function openQueue<Data>(name: string, more: { telemetry?: Telemetry } = {}): Queue<Data> {
+  function openQueue<Data>(name: string, more: { telemetry?: Telemetry; connection?: Redis } = {}): Queue<Data> {
     const queue = new Queue<Data>(name, { connection, prefix, skipVersionCheck: true, ...more });
     queue.on('error', logError);
     return queue;
@@ -80,7 +85,13 @@ export function startWorkers(given: WorkerDependencies) {
   }
 
   const lanes = apps.map((app) => ({ app, queue: openQueue<AppJob>(appQueue(app.tenant, app.id), traced) }));
-  const queues = new Map(lanes.map(({ app, queue }) => [queue.name, { queue, priority: app.delivery.priority }]));
+  const entrances = lanes.map(({ app, queue }) => ({
+    queue: dependencies.handOver
+      ? openQueue<AppJob>(queue.name, { ...traced, connection: handOver.connection })
+      : queue,
+    priority: app.delivery.priority,
+  }));
+  const spreadOne = spread(dependencies, new Map(entrances.map((entrance) => [entrance.queue.name, entrance])));
 
   // A job that goes through Redis and a worker of this process and back: the process is alive if that is.
   const canary = openQueue(`{canary.${randomUUID()}}`);
@@ -92,7 +103,10 @@ export function startWorkers(given: WorkerDependencies) {
   void fly().catch(logError);
 
   const watched = [
-    work(openQueue(INTAKE_QUEUE), spread(dependencies, queues), { ...traced, concurrency: INTAKE_CONCURRENCY }),
+    // The accepted revocation is done with, on whichever master, only when the jobs of its apps cannot be lost any more.
+    work(openQueue(INTAKE_QUEUE), (job) => handOver.acknowledged(() => spreadOne(job)), {
+      ...{ ...traced, concurrency: INTAKE_CONCURRENCY },
+    }),
     work(
       canary,
       async () => {
@@ -129,7 +143,7 @@ export function startWorkers(given: WorkerDependencies) {
       if (!closed) await Promise.race([closing, delay(1_000, undefined, { ref: false })]);
       // Nobody else has this one.
       await Promise.race([canary.obliterate({ force: true }).catch(() => {}), delay(300, undefined, { ref: false })]);
-      await Promise.all(watched.map(({ queue }) => queue.close()));
+      await Promise.all([...watched, ...entrances].map(({ queue }) => queue.close()));
     },
   };
 }
