@@ -1,4 +1,6 @@
 /** The gateway with Sentinel and with Cluster: it works with each, and what it does while a master is replaced. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
@@ -149,6 +151,25 @@ describe('behind Sentinel', () => {
     );
     await endpoint.rest();
     expect(endpoint.app.calls).toHaveLength(1);
+  }, 30_000);
+
+  it('the watermark of a revocation is waited for as the revocation is', async () => {
+    const monitor = connect(set.master.port, '127.0.0.1').setEncoding('utf8');
+    let told = '';
+    monitor.on('data', (text) => {
+      told += text;
+    });
+    monitor.write('MONITOR\r\n');
+    await once(monitor, 'data');
+    const { status } = await revoke(await endpoint.sign());
+    await endpoint.rest();
+    monitor.destroy();
+    const seen = [...told.matchAll(/ \[0 ([\d.:]+)\] "(?:eval|evalsha|set)" .*(:valid-after:|:acknowledged")/g)];
+    expect(status).toBe(204);
+    // A mark that came with WAITAOF comes again where the server knows only WAIT.
+    expect(seen.slice(0, 2).map(([, , what]) => what)).toEqual([':valid-after:', ':acknowledged"']);
+    // Another connection may be with another master.
+    expect(seen[0]?.[1]).toBe(seen[1]?.[1]);
   }, 30_000);
 
   it('a revocation that has been handed over to its apps is kept until a replica has their jobs', async () => {

@@ -113,7 +113,8 @@ export async function openGateway(
     const audit = createAudit(redis, { prefix, tenants });
     const limits = createLimits(redis, { prefix, ...settings.limits });
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
-    const validAfter = createValidAfter(redis, keep);
+    // Before the revocation on one connection, so that replicas have the one where they have the other.
+    const validAfter = { ...createValidAfter(redis, keep), raise: createValidAfter(accepting, keep).raise };
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
     const accept = createAccept({
       users: directory.users,
