@@ -55,13 +55,13 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
   const address = addressOf(location);
   // In a Cluster it would send together what is not retried together, and throws where a slot has no master.
   const all = { ...common, ...options, retryStrategy: reconnectAfterMs, enableAutoPipelining: true };
-  if (address.kind === 'socket') return new Redis(address.path, all);
-  if (address.kind === 'single') return new Redis(address.url, all);
+  if (address.kind === 'socket') return knowingScripts(new Redis(address.path, all));
+  if (address.kind === 'single') return knowingScripts(new Redis(address.url, all));
   const { nodes, tls, username, password } = address;
   const credentials = { ...(username && { username }), ...(password && { password }) };
   if (address.kind === 'sentinel') {
     const { name, db, sentinelUsername, sentinelPassword } = address;
-    return new Redis({
+    const followed = new Redis({
       ...all,
       ...credentials,
       ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
@@ -73,6 +73,7 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
       sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
       sentinelRetryStrategy: reconnectAfterMs,
     });
+    return knowingScripts(followed);
   }
   const { enableOfflineQueue: _, ...redisOptions } = { ...common, ...options };
   return new Cluster(nodes, {
@@ -84,6 +85,23 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
     dnsLookup: (host, callback) => callback(null, host),
     redisOptions: { ...redisOptions, ...credentials, ...(tls && { tls: {} }) },
   });
+}
+
+/**
+ * A pipeline knows the scripts that were defined before it was begun. One that waits for another to be answered takes
+ * whatever is asked next, also a script that BullMQ defines meanwhile, and would end the process over it.
+ */
+function knowingScripts(redis: Redis): Redis {
+  const define = redis.defineCommand.bind(redis);
+  const { _autoPipelines: waiting } = redis as unknown as { _autoPipelines: Map<string, Record<string, unknown>> };
+  redis.defineCommand = (name, definition) => {
+    define(name, definition);
+    const defined = redis as unknown as Record<string, unknown>;
+    for (const pipeline of waiting.values()) {
+      for (const one of [name, `${name}Buffer`]) pipeline[one] = defined[one];
+    }
+  };
+  return redis;
 }
 
 /** Throws a TypeError: what the environment says was looked at before. */
