@@ -62,12 +62,16 @@ export async function createGateway(options: GatewayOptions) {
   };
   const logFile = join(dir, 'gateway.log');
   let child: ChildProcess;
+  let crashes = 0;
 
   async function start(): Promise<void> {
     const log = openSync(logFile, 'a');
     const args = [...nodeOptions, MAIN, 'serve', ...(role ? ['--role', role] : [])];
     child = keep(spawn(process.execPath, args, { cwd: dir, env, stdio: ['ignore', log, log] }));
     closeSync(log);
+    child.once('exit', (code, signal) => {
+      if (signal === null && code !== 0) crashes += 1;
+    });
     const deadline = Date.now() + READY_WITHIN_MS;
     while (!(await isReady(url))) {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error('the gateway ended at once');
@@ -81,6 +85,8 @@ export async function createGateway(options: GatewayOptions) {
     logFile,
     start,
     pid: () => child.pid,
+    /** How often it has ended by itself. */
+    crashes: () => crashes,
     kill: () => end(child, 'SIGKILL'),
     stop: () => end(child),
     /** A command in the gateway's own environment; what it says goes to standard error. */
