@@ -1,10 +1,17 @@
 /** Waiting for replicas: what counts as acknowledged, with WAITAOF as Redis 7.2 documents it, and with WAIT. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createAcknowledged } from '../src/acknowledged.js';
 import { connectForRequests, type RedisClient } from '../src/redis.js';
+import { eventually } from './support/eventually.js';
+import { DURABLE, startRedisProcess } from './support/redis-process.js';
 
 const KEY = 'spec-acknowledged';
+const VERSION = '"$(command -v redis-server || command -v valkey-server)" --version';
 const WAITAOF = /\*4\r\n\$7\r\nWAITAOF\r\n\$\d+\r\n(\d+)\r\n\$\d+\r\n(\d+)\r\n\$\d+\r\n(\d+)\r\n/g;
 
 const command = (...words: string[]) =>
@@ -122,4 +129,38 @@ describe('a write is acknowledged', () => {
       await wire.close();
     }
   });
+});
+
+// Valkey has gone on counting from Redis 7.2.
+const [, major = 0, minor = 0] =
+  /v=(\d+)\.(\d+)/.exec(execFileSync('/bin/sh', ['-c', VERSION], { encoding: 'utf8' })) ?? [];
+const hasWaitAof = Number(major) > 7 || (Number(major) === 7 && Number(minor) >= 2);
+
+(hasWaitAof ? describe : describe.skip)('by WAITAOF for real, where the installed server has it (7.2)', () => {
+  it('a write counts only where a replica has it on disk', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'universal-logout-waitaof-'));
+    const master = await startRedisProcess(root, () => DURABLE);
+    const replica = await startRedisProcess(root, () => [...DURABLE, '--replicaof', '127.0.0.1', String(master.port)]);
+    const redis = await ready(`redis://127.0.0.1:${master.port}`);
+    try {
+      const acknowledged = createAcknowledged(redis, KEY, 1);
+      const write = () => acknowledged(() => redis.set(KEY, 'written'));
+      await eventually(
+        () => write().catch(() => 'not yet'),
+        (answer) => answer === 'OK',
+      );
+      expect(await redis.info('commandstats')).toMatch(/^cmdstat_waitaof:/m);
+      await replica.admin.config('SET', 'appendonly', 'no');
+      await expect(write()).rejects.toThrow('0 of the 1 replicas');
+      await replica.admin.config('SET', 'appendonly', 'yes');
+      await eventually(
+        () => write().catch(() => 'not yet'),
+        (answer) => answer === 'OK',
+      );
+    } finally {
+      redis.disconnect();
+      await Promise.all([master.kill(), replica.kill()]);
+      rmSync(root, { recursive: true, force: true });
+    }
+  }, 30_000);
 });
