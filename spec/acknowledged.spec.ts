@@ -100,6 +100,29 @@ describe('a write is acknowledged', () => {
     expect(asked).toHaveLength(1);
   });
 
+  it('by one WAITAOF together with what was written while another one was under way', async () => {
+    const wire = await startWireWithWaitAof('return {1, 1}');
+    const redis = await ready(wire.url);
+    try {
+      const acknowledged = createAcknowledged(redis, KEY, 1);
+      const written: string[] = [];
+      const writes = Array.from({ length: 40 }, async (_, index) => {
+        await acknowledged(() => redis.set(`${KEY}-${index % 2}`, String(index)));
+        written.push(String(index));
+      });
+      await Promise.all(writes);
+      expect(written).toHaveLength(40);
+      expect(wire.asked.length).toBeLessThanOrEqual(3);
+      // Nobody is served by one that went out before the write was answered.
+      const before = wire.asked.length;
+      await acknowledged(() => redis.set(KEY, 'again'));
+      expect(wire.asked).toHaveLength(before + 1);
+    } finally {
+      redis.disconnect();
+      await wire.close();
+    }
+  });
+
   it('not where the connection was cut in between, whatever the next one says', async () => {
     const wire = await startWireWithWaitAof('return {1, 1}');
     const redis = await ready(wire.url);

@@ -12,10 +12,13 @@ export type Acknowledged = <T>(write: () => Promise<T>) => Promise<T>;
  * replicas have acknowledged it: on disk, as this master does, where the server has WAITAOF (Redis 7.2), else in memory
  * (WAIT). Throws where fewer do in time, and where the connection was another one in the end: then nobody knows. What
  * was written stays, so the caller may repeat it. `key` is in the hash slot of what is written. While it waits nothing
- * else gets through on this connection, so `redis` is for such writes alone.
+ * else gets through on this connection, so `redis` is for such writes alone; those that come meanwhile wait together.
  */
 export function createAcknowledged(redis: RedisClient, key: string, replicas: number): Acknowledged {
   const withoutWaitAof = new WeakSet<object>();
+  // By connection: what has gone out, and what goes out when that is answered.
+  const underWay = new WeakMap<object, Promise<unknown>>();
+  const gathering = new WeakMap<object, Promise<number>>();
   let slot: number | undefined;
 
   return async function acknowledged<T>(write: () => Promise<T>): Promise<T> {
@@ -23,13 +26,30 @@ export function createAcknowledged(redis: RedisClient, key: string, replicas: nu
     const answer = await write();
     const { stream } = await master();
     if (stream !== before) throw new Error('the master of Redis was another one after the write than before');
-    const count = await acknowledgements(await master());
+    const count = await together(await master());
     if ((await master()).stream !== before) throw new Error('the connection to the master of Redis broke meanwhile');
     if (count < replicas) {
       throw new Error(`${count} of the ${replicas} replicas of REDIS_WAIT_REPLICAS had it within ${WAIT_MS} ms`);
     }
     return answer;
   };
+
+  /** Whoever has written before it goes out is served by it. */
+  function together(node: Redis): Promise<number> {
+    const { stream } = node;
+    const joined = gathering.get(stream);
+    if (joined) return joined;
+    const next = (underWay.get(stream) ?? Promise.resolve()).then(() => {
+      gathering.delete(stream);
+      return acknowledgements(node);
+    });
+    gathering.set(stream, next);
+    underWay.set(
+      stream,
+      next.catch(() => {}),
+    );
+    return next;
+  }
 
   /** A write of its own goes first: WAIT is for the writes of its connection, and what is repeated writes nothing. */
   async function acknowledgements(node: Redis): Promise<number> {
