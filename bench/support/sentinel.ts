@@ -26,7 +26,7 @@ export async function startReplicatedRedis(behindMs: number) {
     },
     async afterwards(): Promise<void> {
       await set.comesBack(master);
-      master = (await set.named()) ?? master;
+      master = await set.agreed();
     },
   };
 }

@@ -62,7 +62,10 @@ export async function startSentinelSet(root = mkdtempSync(join(tmpdir(), 'univer
     master,
     replicas,
     sentinels,
-    named,
+    /** The master, once all Sentinels name the same one. */
+    async agreed(): Promise<RedisProcess> {
+      return (await eventually(named, (one) => one !== undefined, FAILOVER_WITHIN_MS)) as RedisProcess;
+    },
     /** From now on nothing more gets to the replicas of this master, as when the network breaks before the machine does. */
     async cutOff({ admin }: RedisProcess): Promise<void> {
       await admin.call('ACL', 'SETUSER', 'default', '-psync', '-sync');
