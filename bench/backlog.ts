@@ -114,8 +114,11 @@ writeFigures('backlog', [
     `${((redisAfter - redisBefore) / jobs / 1e3).toFixed(1)} kB`,
   ],
   [
-    `memory of the gateway after ${rounds * requests} acceptances with the backlog, beside none`,
-    `${megabytes(residentBytes(full.gateway.pid()))} beside ${megabytes(residentBytes(sides.empty.gateway.pid()))}`,
+    `memory of the gateway after ${rounds * requests} acceptances with the backlog, beside two without`,
+    order
+      .toReversed()
+      .map((side) => megabytes(residentBytes(sides[side].gateway.pid())))
+      .join(', '),
   ],
 ]);
 process.exit(0);
