@@ -240,8 +240,10 @@ export async function openGateway(
   /** In a Cluster the jobs of each app may be on a master of their own, and are not waited for. */
   function openHandOver(connection: RedisClient): HandOver | undefined {
     if (replicas === 0 || connection instanceof Cluster) return undefined;
-    const own = connectForWorkers(location);
-    own.on('error', (error) => logger.warn({ error }, 'redis'));
+    // One that fails rather than waits: what began on one master is not carried on with the next, where its jobs would
+    // be without a record, and be called once more when they get one. It is handed over again as a whole.
+    const own = connectForRequests(location);
+    own.on('error', (error) => logger.debug({ error }, 'redis'));
     return {
       connection: own,
       acknowledged: createAcknowledged(own, `${prefix}:${INTAKE_QUEUE}:handed-over`, replicas),
