@@ -333,3 +333,26 @@ it('an app that is set to refresh-only is asked to leave sessions alone, also wh
     'full',
   ]);
 });
+
+describe('a job that comes back while its call is under way', () => {
+  it('is not called a second time by the same process', async () => {
+    const app = await startApp((res) => void setTimeout(() => res.writeHead(204).end(), 7_000));
+    const gateway = await startWith([webhookApp('intranet', app)]);
+    await revoke(gateway);
+    await eventually(
+      () => app.calls.length,
+      (count) => count === 1,
+    );
+    // As when the process was too busy to renew it.
+    const { revocationId } = await newest(gateway, ({ apps }) => apps.intranet !== undefined);
+    await gateway.redis.del(`${gateway.prefix}:${appQueue('default', 'intranet')}:${revocationId}:lock`);
+    expect(await newest(gateway, isOver)).toMatchObject({ status: 'completed' });
+    const queue = queueOf(gateway, 'intranet');
+    await eventually(
+      () => queue.getJobCountByTypes('wait', 'active', 'delayed', 'prioritized'),
+      (count) => count === 0,
+    );
+    await queue.close();
+    expect(app.calls).toHaveLength(1);
+  }, 20_000);
+});

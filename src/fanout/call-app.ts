@@ -84,12 +84,29 @@ type AppFailure = Failure & { error: Error };
 export function callApp(dependencies: CallDependencies, app: App, queue: Queue<AppJob>, stop: AbortSignal) {
   const { attempts, bulkGate, dataKeys, alerts, closed, evidence, metrics, logger, now, callContext } = dependencies;
   const { tenant, id, connector, options, delivery } = app;
-  const underWay = new Set<AbortController>();
+  const underWay = new Map<string, AbortController>();
   stop.addEventListener('abort', () => {
-    for (const cut of underWay) cut.abort();
+    for (const cut of underWay.values()) cut.abort();
   });
 
+  /** A job whose lock this process could not renew in time comes back to it, while the call of the first time goes on. */
   return async (job: Job<AppJob>, token?: string): Promise<void> => {
+    const revocationId = job.id as string;
+    if (underWay.has(revocationId)) {
+      await job.moveToDelayed(Date.now() + BUSY_STEP_MS, token);
+      throw new DelayedError();
+    }
+    // One signal for the deadline and the stop: `AbortSignal.timeout` and `AbortSignal.any` cost as much as the call.
+    const cut = new AbortController();
+    underWay.set(revocationId, cut);
+    try {
+      await attempt(job, cut, token);
+    } finally {
+      underWay.delete(revocationId);
+    }
+  };
+
+  async function attempt(job: Job<AppJob>, cut: AbortController, token?: string): Promise<void> {
     const { data } = job;
     const revocationId = job.id as string;
     const account = dataKeys.open(data.account, tenant);
@@ -108,10 +125,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     const facts = { revocationId, tenant, app: id, connector: connector.name, attempt: call };
     const startedAt = now();
     if (call === 1) metrics.firstAttemptSeconds.observe({ tenant, app: id }, (startedAt - data.acceptedAt) / 1000);
-    // One signal for both: `AbortSignal.timeout` and `AbortSignal.any` cost as much as the call.
-    const cut = new AbortController();
     const timer = setTimeout(() => cut.abort(), delivery.timeoutMs);
-    underWay.add(cut);
     if (stop.aborted) cut.abort();
     const answer = await traceCall(facts, () =>
       ask(cut.signal).catch((thrown: unknown) => {
@@ -120,7 +134,6 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       }),
     );
     clearTimeout(timer);
-    underWay.delete(cut);
     if (answer === undefined) return handBack();
     if ('error' in answer) return failed(answer);
     if ('pending' in answer) return pending(answer);
@@ -280,7 +293,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       await job.moveToDelayed(Date.now() + ms, token);
       throw new DelayedError();
     }
-  };
+  }
 
   async function hold(forMs: number): Promise<never> {
     await queue.rateLimit(Math.max(1, Math.ceil(forMs)));
