@@ -13,6 +13,7 @@ import { checkpointsKey } from '../src/audit/checkpoint.js';
 import { auditKey } from '../src/audit.js';
 import { createDataKeys } from '../src/data-key.js';
 import { createAttempts } from '../src/fanout/attempt.js';
+import { createBulkGate } from '../src/fanout/bulk-gate.js';
 import { createEnqueue } from '../src/fanout/enqueue.js';
 import { type AppJob, appQueue, type IntakeJob } from '../src/fanout/job.js';
 import { createLanes } from '../src/fanout/lanes.js';
@@ -158,6 +159,8 @@ async function fill(): Promise<void> {
       ...{ dataKeys: full.dataKeys, alerts: undefined, closed: async () => {}, now: Date.now },
       records: createRevocationRecords(connection, keep),
       attempts: createAttempts(connection, keep),
+      // As wide open as can be: how a backlog is made is not what is measured.
+      ...{ spreadGate: createBulkGate(jobs), bulkGate: createBulkGate(jobs) },
       keepFailedSeconds: (30 * DAY_MS) / 1_000,
     },
     new Map([[queue.name, { queue, priority: 0 }]]),
