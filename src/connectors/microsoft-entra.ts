@@ -55,17 +55,17 @@ export const microsoftEntra = defineConnector({
     lingers:
       'A few minutes until it takes effect; then as long as access tokens live, about an hour, but minutes where the app takes part in Continuous Access Evaluation.',
     permission:
-      'The application permission `User.RevokeSessions.All` of Microsoft Graph; for `findBy: mail` also `User.ReadBasic.All`.',
+      'The application permission `User.RevokeSessions.All` of Microsoft Graph; for `findBy: mail` also `User.Read.All`.',
     credential: [
       'In the Entra admin center register an app (App registrations, New registration) without a redirect URI.',
-      'Under API permissions add the application permission `User.RevokeSessions.All` of Microsoft Graph, for `findBy: mail` also `User.ReadBasic.All`, remove all others and grant admin consent.',
+      'Under API permissions add the application permission `User.RevokeSessions.All` of Microsoft Graph, for `findBy: mail` also `User.Read.All`, remove all others and grant admin consent.',
       'Under Certificates & secrets make a client secret, and copy its value.',
       'Copy the application (client) id and the directory (tenant) id from the overview.',
     ],
     rateLimit: 'Per app and tenant; 429 with `Retry-After`, also with decimals.',
     unknown: [
       'Whether an app registration may revoke for administrators of every role with this permission alone.',
-      'Whether `User.ReadBasic.All` suffices for a filter by `mail` in every cloud; `User.Read.All` does.',
+      'Whether `User.ReadBasic.All` suffices for `findBy: mail`: the page of the list does not name it for apps, and of those who tried some were refused.',
     ],
     sources: [
       'https://learn.microsoft.com/en-us/graph/api/user-revokesigninsessions',
