@@ -39,7 +39,7 @@ export const cloudflareAccess = defineConnector({
       'Sessions that an application keeps by itself once Access has let the user in, devices, and the session of the Cloudflare client, unless `devices` or `clientSessions` asks for these.',
     lingers:
       'No page says how soon every location of Cloudflare knows; an application that checks Access tokens by itself takes them until they expire.',
-    permission: 'Account, Access: Organizations, Identity Providers, and Groups, Edit.',
+    permission: 'Account, Access: Organizations, Identity Providers, and Groups, Edit (“Write” in the API).',
     credential: [
       'In the dashboard open Manage account, Account API tokens, and create a custom token.',
       'Give it the permission Account, Access: Organizations, Identity Providers, and Groups, Edit, for this account only.',
@@ -50,11 +50,13 @@ export const cloudflareAccess = defineConnector({
     unknown: [
       'What is answered for an e-mail address that Access does not know.',
       'Whether `devices` needs another permission.',
+      'Whether the narrower permission Access: Organizations Revoke suffices: the page of the call does not list it, and reading the organization, by which the connector is checked, may need more.',
     ],
     sources: [
       'https://developers.cloudflare.com/api/resources/zero_trust/subresources/organizations/methods/revoke_users/',
       'https://developers.cloudflare.com/api/resources/zero_trust/subresources/organizations/methods/list/',
       'https://developers.cloudflare.com/fundamentals/api/reference/limits/',
+      'https://developers.cloudflare.com/changelog/post/2026-01-22-granular-api-token-permissions/',
     ],
   },
 

@@ -51,7 +51,7 @@ export const databricks = defineConnector({
       'As a workspace admin add a service principal to the workspace, and to its group `admins`.',
       'On its page open Secrets, generate an OAuth secret, and copy the secret and the client id.',
     ],
-    rateLimit: 'No page has a figure for these calls; 429 beyond.',
+    rateLimit: '40 requests a second for a workspace; 429 beyond. No page speaks of `Retry-After`.',
     unknown: [
       'Whether the filter of the list is exact, so that it is compared again.',
       'Whether the list answers for a user name that the workspace does not know with an empty list or with an error.',
@@ -61,6 +61,7 @@ export const databricks = defineConnector({
       'https://docs.databricks.com/api/workspace/tokenmanagement/delete',
       'https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m',
       'https://docs.databricks.com/aws/en/admin/access-control/tokens',
+      'https://docs.databricks.com/aws/en/resources/limits',
     ],
   },
 

@@ -61,7 +61,7 @@ export const githubEnterprise = defineConnector({
       'Let the owner be nobody whom the gateway may have to log out.',
     ],
     rateLimit:
-      '5,000 requests an hour for a user; 403 or 429 beyond, with `Retry-After`, or with the time in `x-ratelimit-reset`.',
+      '5,000 requests an hour for a user, and a limit of its own for GraphQL; 403 or 429 beyond, with `Retry-After`, or with the time in `x-ratelimit-reset`.',
     unknown: [
       'Whether a 404 of the enterprise call is about the user or about the permission: it is taken for a refusal.',
       'How long the queued job of an enterprise takes.',

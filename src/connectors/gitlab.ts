@@ -53,7 +53,8 @@ export const gitlab = defineConnector({
       'Make an administrator for the gateway alone, who is nobody whom it may have to log out.',
       'As that administrator create a personal access token with the scope `api`, and `admin_mode` where Admin Mode is on.',
     ],
-    rateLimit: 'As the instance sets it; 429 with `Retry-After` and `RateLimit-Reset` beyond.',
+    rateLimit:
+      'As the instance sets it; 429 beyond, with `Retry-After` and the time since the epoch in `RateLimit-Reset`.',
     unknown: [
       'Whether sessions that are open when the user is blocked end at once or at their next request.',
       'For the enterprise users of a group on GitLab.com there are other calls, which this connector does not make.',
@@ -63,6 +64,7 @@ export const gitlab = defineConnector({
       'https://docs.gitlab.com/api/personal_access_tokens/',
       'https://docs.gitlab.com/api/user_moderation/',
       'https://docs.gitlab.com/administration/moderate_users/',
+      'https://docs.gitlab.com/administration/settings/user_and_ip_rate_limits/',
     ],
   },
 

@@ -61,13 +61,14 @@ export const pagerduty = defineConnector({
       'Copy its client id and secret, and note the subdomain and the service region of the account.',
     ],
     rateLimit:
-      '960 requests a minute for an app or a key; 429 beyond, with the seconds until then in `ratelimit-reset` and no `Retry-After`.',
+      '960 requests a minute for an app in the account, for an account key, or for a user over all keys of that user; 429 beyond, with the seconds to wait in `ratelimit-reset`. No page speaks of `Retry-After`.',
     unknown: [
       'Whether `GET /users?query=` also finds addresses: it is described for names, so that all users are read.',
     ],
     sources: [
       'https://developer.pagerduty.com/api-reference/ad1161db75db1-delete-all-o-auth-delegations',
-      'https://developer.pagerduty.com/docs/app-integration-development/scoped-oauth/',
+      'https://developer.pagerduty.com/docs/oauth-functionality',
+      'https://developer.pagerduty.com/docs/app-oauth-token',
       'https://support.pagerduty.com/main/docs/service-regions',
       'https://support.pagerduty.com/main/docs/rest-api-rate-limits',
       'https://github.com/PagerDuty/api-schema/blob/main/reference/REST/openapiv3.json',

@@ -62,7 +62,7 @@ export const salesforce = defineConnector({
       'API Enabled, View All Users and Manage Users; Customize Application for the tokens of others, unless `oauthTokens` is off.',
     credential: [
       'Make a user for the gateway alone, and give it a permission set with API Enabled, View All Users, Manage Users and Customize Application.',
-      'In Setup make an external client app (or connected app) with OAuth and the scope `api`.',
+      'In Setup make an external client app with OAuth and the scope `api`. A connected app serves as well, but since Spring ’26 a new one takes a request to Salesforce Support.',
       'Either enable the client credentials flow and have it run as that user, or enable the JWT bearer flow, upload a certificate and admit that user beforehand.',
       'Copy the consumer key, and the consumer secret or the key of the certificate.',
     ],
@@ -80,6 +80,7 @@ export const salesforce = defineConnector({
       'https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_revoke_token.htm&type=5',
       'https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm&type=5',
       'https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/errorcodes.htm',
+      'https://help.salesforce.com/s/articleView?id=005228017&type=1',
     ],
   },
 
