@@ -49,7 +49,7 @@ export const box = defineConnector({
       'Copy the client id, the client secret and the enterprise id.',
     ],
     rateLimit:
-      'By default 1,000 calls a minute for each user, here the account that the app acts as; 429 with `Retry-After`.',
+      'About 1,000 calls a minute for each user, here the account that the app acts as; 429 with `Retry-After` beyond.',
     unknown: [
       'Which scope the call needs: its page names roles and permissions only.',
       'By which admin event the end of the job is told.',

@@ -51,7 +51,7 @@ export const dropbox = defineConnector({
     does: 'Finds the team member by e-mail address (`members/get_info_v2`), lists the web, desktop and mobile sessions and the linked apps, ends the former (`devices/revoke_device_session_batch`) and unlinks the latter (`linked_apps/revoke_linked_app_batch`), item by item, until both lists are empty. Unlinking a desktop or phone deletes no file: `delete_on_unlink` is always false. `refresh-only` unlinks the apps alone. It acts as the team, so there is no session of its own; apps that are linked to the team, as its own is, are not listed.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn: 'Apps that are linked to the whole team, and the files that a desktop or phone has already.',
-    lingers: 'A device that is offline notices when it is online again.',
+    lingers: 'No page says how soon a device notices.',
     permission: 'A team-scoped app with `members.read`, `sessions.list` and `sessions.modify`.',
     credential: [
       'In the Dropbox App Console make an app with scoped access.',
@@ -59,7 +59,7 @@ export const dropbox = defineConnector({
       'Have a team admin authorize it with `token_access_type=offline`, and exchange the code for a refresh token.',
       'Copy the app key, the app secret and the refresh token.',
     ],
-    rateLimit: 'Not published; 429 with `Retry-After`.',
+    rateLimit: 'For each authorization, without published figures; 429 with `Retry-After` beyond.',
     unknown: ['How many sessions one batch may have.'],
     sources: [
       'https://www.dropbox.com/developers/documentation/http/teams#team-members-get_info',
@@ -69,6 +69,7 @@ export const dropbox = defineConnector({
       'https://www.dropbox.com/developers/documentation/http/teams#team-linked_apps-revoke_linked_app_batch',
       'https://github.com/dropbox/dropbox-api-spec/blob/main/team.stone',
       'https://developers.dropbox.com/oauth-guide',
+      'https://developers.dropbox.com/dbx-performance-guide',
     ],
   },
 

@@ -54,7 +54,7 @@ export const linear = defineConnector({
       'Copy it.',
     ],
     rateLimit:
-      'A few thousand requests an hour for each user, and a limit by the complexity of queries; an error of type “ratelimited” beyond, with status 400.',
+      'With API keys 2,500 requests and 3,000,000 points of complexity an hour for each user, over all keys of that user; beyond, an error with the code “RATELIMITED” and the status 400.',
     unknown: ['Whether ending the sessions also ends anything that an OAuth app has been given.'],
     sources: [
       'https://github.com/linear/linear/blob/master/packages/sdk/src/schema.graphql',

@@ -40,7 +40,7 @@ export const miro = defineConnector({
       'Install it in a team of the organization and copy the access token.',
     ],
     rateLimit:
-      'Level 3 (500 credits) for each call, of 100,000 credits a minute for user and app; 429 with `X-RateLimit-Reset`.',
+      'Level 3 (500 credits) for the reset, of 100,000 credits a minute for user and app; 429 beyond, with the time since the epoch in `X-RateLimit-Reset`.',
     unknown: [
       'Whether tokens of apps that the user has authorized end too.',
       'Whether a reset of the sessions of an admin would end a token that the admin has made; so it is refused.',
@@ -48,7 +48,7 @@ export const miro = defineConnector({
     sources: [
       'https://developers.miro.com/reference/enterprise-post-user-sessions-reset',
       'https://developers.miro.com/reference/enterprise-get-organization-members',
-      'https://developers.miro.com/reference/token-info',
+      'https://developers.miro.com/reference/get-access-token-context',
       'https://developers.miro.com/reference/rate-limiting',
       'https://github.com/miroapp/api-clients/blob/main/packages/generator/spec.json',
     ],

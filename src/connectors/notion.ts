@@ -28,20 +28,22 @@ export const notion = defineConnector({
     lingers: 'No page says how long a client takes to notice.',
     permission: 'The scope `managed-user-session:write` of an organization bot token; an Enterprise plan.',
     credential: [
-      'As an owner of the organization open the organization console of Notion.',
-      'Make an organization bot token with the scope `managed-user-session:write` and no other.',
-      'Copy it.',
+      'As an owner of the organization open Manage organization, General, Manage organization-level admin API tokens.',
+      'Create a connection with the scope `managed-user-session:write` and no other.',
+      'Create a token for it, and copy it.',
     ],
     rateLimit:
-      'Three requests a second on average for the public API; nothing is said of the Admin API; 429 with `Retry-After`.',
+      'The public API has a limit for each connection, in windows of 60 seconds, and one for the workspace, both by plan; 429 with `Retry-After` beyond. Nothing is said of the Admin API.',
     unknown: [
-      'What is answered for an address that is no managed user’s: 404 with a code of “not found” is taken for that.',
+      'What is answered for an address that is no managed user’s: 404 with a code of “not found” is taken for that, but the help speaks of a call that does nothing.',
     ],
     sources: [
       'https://developers.notion.com/reference/admin/revoke-user-session',
       'https://developers.notion.com/reference/admin/intro',
       'https://developers.notion.com/reference/admin/scopes',
       'https://developers.notion.com/openapi-adminApi.json',
+      'https://www.notion.com/help/admin-apis-for-enterprise-organizations',
+      'https://developers.notion.com/reference/request-limits',
     ],
   },
 

@@ -49,7 +49,7 @@ export const slack = defineConnector({
       'Copy the user token that begins with xoxp-.',
     ],
     rateLimit:
-      'Tier 2 for the reset, about 20 a minute; tier 3 for the look-up, about 50; 429 with `Retry-After` beyond.',
+      'Tier 2 for the reset, at least 20 a minute; tier 3 for the look-up, at least 50; 429 with `Retry-After` beyond.',
     unknown: [
       'Whether tokens of apps that the user has authorized end too.',
       'Whether the look-up by an organization-wide token finds the members of every workspace.',
@@ -59,6 +59,7 @@ export const slack = defineConnector({
       'https://docs.slack.dev/reference/methods/users.lookupByEmail',
       'https://docs.slack.dev/reference/methods/auth.test',
       'https://docs.slack.dev/apis/web-api/rate-limits',
+      'https://docs.slack.dev/enterprise/organization-ready-apps',
     ],
   },
 
