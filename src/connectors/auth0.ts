@@ -77,6 +77,7 @@ export const auth0 = defineConnector({
       'https://auth0.com/docs/secure/tokens/manage-refresh-tokens-with-auth0-management-api',
       'https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow',
       'https://auth0.com/docs/troubleshoot/customer-support/operational-policies/rate-limit-policy',
+      'https://auth0.com/docs/secure/tokens/access-tokens/update-access-token-lifetime',
     ],
   },
 

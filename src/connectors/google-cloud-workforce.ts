@@ -65,7 +65,8 @@ export const googleCloudWorkforce = defineConnector({
       'Grant it the role Workforce Pool Admin on the pool, or a custom role of the organization with the two permissions where that is possible.',
       'Copy `client_email`, `private_key` and `private_key_id` from the key file.',
     ],
-    rateLimit: 'The quotas of the IAM API per project; 429 beyond.',
+    rateLimit:
+      'The quotas of workforce identity federation, which are those of the organization and not of a project; which of them this call counts against no page says; 429 beyond.',
     unknown: [
       'What is answered for a subject who has never signed in: a 404 with the status `NOT_FOUND` is taken for nothing to do, once the pool itself has been found.',
       'Which permission reading the operation needs.',
@@ -74,6 +75,7 @@ export const googleCloudWorkforce = defineConnector({
     sources: [
       'https://docs.cloud.google.com/iam/docs/reference/rest/v1/locations.workforcePools.subjects/revokeSessions',
       'https://docs.cloud.google.com/iam/docs/workforce-revoke-sessions',
+      'https://docs.cloud.google.com/iam/quotas',
       'https://docs.cloud.google.com/iam/docs/reference/rest/v1/locations.workforcePools.subjects.operations/get',
       'https://docs.cloud.google.com/iam/docs/reference/rest/v1/locations.workforcePools/get',
       'https://developers.google.com/identity/protocols/oauth2/service-account',

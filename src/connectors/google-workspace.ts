@@ -50,16 +50,17 @@ export const googleWorkspace = defineConnector({
     does: 'Signs the user out of all web and device sessions (`POST …/users/{userKey}/signOut`), which Google Cloud shares; then lists the OAuth grants of third-party apps and deletes each until none is left, since no page says that signing out voids their refresh tokens. `refresh-only` does the second part alone. The account is the primary address or an alias.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens', 'credentials'],
     livesOn: 'App passwords, where `appPasswords` is not set; the OAuth grants, where `oauthGrants` is turned off.',
-    lingers: 'No page says how long clients take to notice. Sessions that other apps keep by themselves live on.',
+    lingers:
+      'Up to an hour for open sessions of Gmail, and other times for other apps, as the help has it for the same step in the Admin console. Sessions that other apps keep by themselves live on.',
     permission:
-      'Domain-wide delegation of the scope `https://www.googleapis.com/auth/admin.directory.user.security`, as an administrator whose role has the privilege User Security Management.',
+      'Domain-wide delegation of the scope `https://www.googleapis.com/auth/admin.directory.user.security`, as an administrator whose role has the privilege User Security Management, which brings that of reading users and organizational units.',
     credential: [
       'In the Google Cloud console enable the Admin SDK API, make a service account without any role, and a JSON key for it.',
       'In the Admin console under Security, API controls, Domain-wide delegation add its client id with the scope `https://www.googleapis.com/auth/admin.directory.user.security` and no other.',
       'Make an administrator whom nobody signs in as, without aliases, with a custom role that has the privilege User Security Management alone, and name it in `admin`: it is protected under that address.',
       'Copy `client_email`, `private_key` and `private_key_id` from the key file.',
     ],
-    rateLimit: '2,400 queries a minute per user and project; 403 with a reason of its own, or 429, beyond.',
+    rateLimit: '2,400 queries a minute per user and project by default; 403 with a reason of its own, or 429, beyond.',
     unknown: [
       'Whether signing out voids OAuth refresh tokens by itself.',
       'The exact status of a sign-out that succeeded: every 2xx is taken for it.',
@@ -70,6 +71,8 @@ export const googleWorkspace = defineConnector({
       'https://developers.google.com/workspace/admin/directory/reference/rest/v1/tokens',
       'https://developers.google.com/workspace/admin/directory/reference/rest/v1/asps',
       'https://developers.google.com/workspace/admin/directory/v1/limits',
+      'https://developers.google.com/workspace/admin/directory/v1/guides/manage-roles',
+      'https://support.google.com/a/answer/178854',
       'https://developers.google.com/identity/protocols/oauth2/service-account',
     ],
   },

@@ -45,7 +45,8 @@ export const okta = defineConnector({
     does: 'Finds the user by login or id, exactly, and revokes all sessions at Okta together with the OpenID Connect and OAuth tokens that it has issued (`DELETE /api/v1/users/{userId}/sessions?oauthTokens=true`). Remembered devices are kept unless `forgetDevices` is set. The user who owns the API token is never signed out.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn: 'Sessions that web and native apps keep by themselves: Okta says that this call does not clear them.',
-    lingers: 'Access tokens that an app checks by itself live until they expire, an hour by default.',
+    lingers:
+      'Access tokens that an app checks by itself live until they expire: an hour from the org authorization server, five minutes to a day from a custom one.',
     permission:
       'The scopes `okta.users.read` and `okta.users.manage`, and an admin role with the permissions View users (`okta.users.read`) and Clear user sessions (`okta.users.lifecycle.clearSessions`).',
     credential: [
@@ -63,6 +64,7 @@ export const okta = defineConnector({
       'https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/',
       'https://developer.okta.com/docs/reference/rl2-monitor/',
       'https://developer.okta.com/docs/reference/error-codes/',
+      'https://support.okta.com/help/s/article/What-is-the-lifetime-of-the-JWT-tokens',
     ],
   },
 

@@ -37,14 +37,16 @@ export const onelogin = defineConnector({
       'As an administrator made for this alone choose Developers, API Credentials, New Credential: the credential stops working when its owner is deleted.',
       'Give it the scope Manage users, and copy its client id and client secret.',
     ],
-    rateLimit: '5,000 calls an hour; the headers `X-RateLimit-Remaining` and `X-RateLimit-Reset` tell what is left.',
+    rateLimit:
+      '5,000 calls an hour to version 1 for the whole account; an error beyond, until the hour is over. No page has a figure for version 2.',
     unknown: [
-      'The status of a call beyond the rate limit, for which 429 is taken, and whether its reset counts from now or from the epoch: both are understood.',
+      'The status of a call beyond the rate limit, for which 429 is taken, and whether it tells when the limit is reset: `X-RateLimit-Reset`, the seconds that remain, is described for the answer of another call.',
       'The words of a 404 of the logout: one with its own code 404 is taken for an unknown user.',
     ],
     sources: [
       'https://developers.onelogin.com/api-docs/1/users/log-user-out',
       'https://developers.onelogin.com/api-docs/2/users/list-users',
+      'https://developers.onelogin.com/api-docs/2/oauth20-tokens/get-rate-limit',
       'https://developers.onelogin.com/api-docs/2/getting-started/using-query-parameters',
       'https://developers.onelogin.com/api-docs/2/oauth20-tokens/generate-tokens-2',
       'https://github.com/onelogin/onelogin-python-sdk/blob/master/docs/UsersV1Api.md',

@@ -25,7 +25,8 @@ export const zoom = defineConnector({
     coverage: 'partial',
     does: 'Revokes the SSO token of the user (`DELETE /v2/users/{userId}/token`), which logs the user out of the current Zoom session. The account is the e-mail address or the Zoom user id.',
     ends: ['sessions'],
-    livesOn: 'Sessions that began with a password or at another identity provider, and tokens of OAuth apps.',
+    livesOn:
+      'Tokens of OAuth apps, and sessions that did not begin by SSO: the page speaks of the session of an SSO user alone.',
     lingers: 'No page says how long the clients take to notice.',
     permission: 'The scope `user:delete:token:admin` (classic: `user:write:admin`) of a Server-to-Server OAuth app.',
     credential: [
@@ -39,6 +40,7 @@ export const zoom = defineConnector({
       'https://developers.zoom.us/docs/api/users/#tag/users/DELETE/users/{userId}/token',
       'https://developers.zoom.us/docs/internal-apps/s2s-oauth/',
       'https://developers.zoom.us/docs/api/errors/',
+      'https://developers.zoom.us/docs/api/rate-limits/',
     ],
   },
 
