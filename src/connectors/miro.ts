@@ -40,7 +40,7 @@ export const miro = defineConnector({
       'Install it in a team of the organization and copy the access token.',
     ],
     rateLimit:
-      'Level 3 (500 credits) for the reset, of 100,000 credits a minute for user and app; 429 beyond, with the time since the epoch in `X-RateLimit-Reset`.',
+      'Level 3 (500 credits) for the look-up and for the reset, of 100,000 credits a minute for user and app; 429 beyond, with the time since the epoch in `X-RateLimit-Reset`.',
     unknown: [
       'Whether tokens of apps that the user has authorized end too.',
       'Whether a reset of the sessions of an admin would end a token that the admin has made; so it is refused.',

@@ -49,7 +49,7 @@ export const onelogin = defineConnector({
       'https://developers.onelogin.com/api-docs/2/oauth20-tokens/get-rate-limit',
       'https://developers.onelogin.com/api-docs/2/getting-started/using-query-parameters',
       'https://developers.onelogin.com/api-docs/2/oauth20-tokens/generate-tokens-2',
-      'https://github.com/onelogin/onelogin-python-sdk/blob/master/docs/UsersV1Api.md',
+      'https://github.com/onelogin/onelogin-python-sdk/blob/main/docs/UsersV1Api.md',
     ],
   },
 
