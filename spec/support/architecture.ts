@@ -18,7 +18,8 @@ const ROOT = [
 
 /** Of the files of `connectors/`, those that are no connector. */
 const NO_CONNECTORS = [
-  ...['account.ts', 'api.ts', 'connector.ts', 'look-up.ts', 'oauth.ts', 'registry.ts', 'request.ts', 'rounds.ts'],
+  ...['account.ts', 'api.ts', 'connector.ts', 'described-api.ts', 'json-pointer.ts', 'look-up.ts', 'oauth.ts'],
+  ...['registry.ts', 'request.ts', 'rounds.ts', 'template.ts'],
 ];
 
 /** Who may import what: a file or a folder, and the files and folders that it may name. A new part needs a line. */
