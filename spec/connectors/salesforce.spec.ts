@@ -79,7 +79,6 @@ function vendor(given: Given = {}): Route[] {
         {
           form: {
             grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-            client_id: 'key-1',
             assertion: expect.stringMatching(/^eyJ/),
           },
         },

@@ -74,7 +74,9 @@ it('is filled in portions of which the last costs what the first did', async () 
   for (let start = 0; start < SIZE; start += PORTION) {
     costs.push(await costOf(() => push(people.slice(start, start + PORTION))));
   }
-  expectAlike(costs.at(-1) as Cost, costs[0] as Cost);
+  // The gateway says now and then which data keys it has, which may fall into one of them.
+  const least = (some: Cost[]) => some.toSorted((a, b) => a.commands - b.commands)[0] as Cost;
+  expectAlike(least(costs.slice(-3)), least(costs.slice(0, 3)));
   expect(await gateway.directory.groups.memberCount('default', group)).toBe(SIZE);
 });
 

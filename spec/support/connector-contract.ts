@@ -256,15 +256,13 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
       expect(vendor.requests).toEqual([]);
     });
 
-    const unknown = Object.entries(expectation.unknown ?? {});
-    (unknown.length > 0 ? it.each(unknown) : it.skip.each([['', () => []]] as typeof unknown))(
-      'changes nothing where the app does not know the account [%s]',
-      async (_dialect, routes) => {
+    for (const [dialect, routes] of Object.entries(expectation.unknown ?? {})) {
+      it(`changes nothing where the app does not know the account [${dialect}]`, async () => {
         vendor.reset(routes(vendor.url));
         expect(await revoke()).toMatchObject({ state: 'none', what: [] });
         expect(vendor.violations).toEqual([]);
-      },
-    );
+      });
+    }
   });
 
   describe(`the contract of ${name}: what it makes of an answer`, () => {
@@ -272,14 +270,18 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
 
     async function wrongOnes(call: string, statuses: readonly number[]): Promise<string[]> {
       const wrong: string[] = [];
+      // One app over all of them, so that token and user id are there already; where the call gets those, each time anew.
+      const one = optionsAt(vendor.url);
+      const isMadeAgain = call === main && (await isTheOnlyOne(call, one));
       for (const status of statuses) {
+        const options = isMadeAgain ? one : optionsAt(vendor.url);
         vendor.reset(expectation.vendor(vendor.url));
         vendor.failAt(call, (res, _request, usual) => {
           if (status < 300) give(res, { ...usual(), status });
           else give(res, { status, text: 'something went wrong' });
         });
         const want = exceptions[call]?.[status] ?? usually(call, status);
-        const got = await revoke().then(
+        const got = await revoke({}, vendor.url, options).then(
           ({ state }) => state,
           (error: unknown) => (error instanceof ConnectorError ? `${error.reason} ${error.retryable}` : inspect(error)),
         );
@@ -287,6 +289,16 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
         if (got !== wanted) wrong.push(`${call} ${status}: ${got}, not ${wanted}`);
       }
       return wrong;
+    }
+
+    /** Whether the call is made once, and also where everything that can be kept has been kept. */
+    async function isTheOnlyOne(call: string, options: unknown): Promise<boolean> {
+      for (let round = 0; round < 2; round += 1) {
+        vendor.reset(expectation.vendor(vendor.url));
+        await revoke({}, vendor.url, options);
+        if (vendor.requests.filter((request) => request.call === call).length !== 1) return false;
+      }
+      return true;
     }
 
     function usually(call: string, status: number): Reason | Outcome['state'] {
