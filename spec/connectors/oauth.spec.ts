@@ -238,3 +238,42 @@ describe('a token', () => {
     expect(endpoint.calls).toHaveLength(1);
   });
 });
+
+describe('a token endpoint that takes JSON', () => {
+  let endpoint: TargetApp;
+
+  beforeAll(async () => {
+    endpoint = await startTargetApp(answer(201, {}, '{"access_token":"t","token_type":"bearer","expires_in":600}'));
+  });
+  afterAll(() => endpoint.close());
+
+  const grant = () =>
+    clientSecretGrant({
+      ...{ tokenUrl: endpoint.url, clientId: 'c&d', clientSecret: () => 'a+s3cret%', secretIn: 'json' },
+      parameters: { scope: 'read write' },
+    });
+
+  it('is sent all of the grant as JSON, once', async () => {
+    const options = {};
+    for (let time = 1; time <= 2; time += 1) {
+      expect((await headersFor(grant, options)).headers).toEqual({ authorization: 'Bearer t' });
+    }
+    expect(endpoint.calls).toHaveLength(1);
+    const { headers, body } = endpoint.calls[0] as (typeof endpoint.calls)[0];
+    expect(headers['content-type']).toBe('application/json');
+    expect(headers.accept).toBe('application/json');
+    expect(headers.authorization).toBeUndefined();
+    expect(JSON.parse(body)).toEqual({
+      ...{ client_id: 'c&d', client_secret: 'a+s3cret%' },
+      ...{ grant_type: 'client_credentials', scope: 'read write' },
+    });
+  });
+
+  it('keeps what it says of a refusal to itself', async () => {
+    endpoint.answerWith(answer(401, {}, '{"error":"invalid_client","error_description":"a+s3cret%"}'));
+    const error = await headersFor(grant).catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({ name: 'ConnectorError', reason: 'auth' });
+    expect((error as Error).message).not.toContain('s3cret');
+    expect((error as Error).cause).toBeUndefined();
+  });
+});

@@ -29,6 +29,8 @@ export type Grant = {
   clientAuth: ClientAuth;
   grantType: string;
   parameters: Record<string, string>;
+  /** RFC 6749 knows forms only; a vendor may know JSON only. */
+  bodyAs?: 'form' | 'json';
 };
 
 type MakeGrant = (call: TokenCall) => Grant | Promise<Grant>;
@@ -83,7 +85,7 @@ async function within<T>(connector: string, signal: AbortSignal, promise: Promis
 }
 
 async function requestToken(connector: string, grant: MakeGrant, call: TokenCall) {
-  const { tokenUrl, clientId, clientAuth, grantType, parameters } = await grant(call);
+  const { tokenUrl, clientId, clientAuth, grantType, parameters, bodyAs = 'form' } = await grant(call);
   const operation = `${connector}: POST for a token`;
   const server = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
   const configuration = new Configuration(server, clientId, undefined, clientAuth);
@@ -91,7 +93,8 @@ async function requestToken(connector: string, grant: MakeGrant, call: TokenCall
   allowInsecureRequests(configuration);
   configuration[customFetch] = async (url, { headers, body }) => {
     const { 'user-agent': _, ...ours } = headers as Record<string, string>;
-    const message = { method: 'POST', headers: ours, body: String(body) } as const;
+    const form = { method: 'POST', headers: ours, body: String(body) } as const;
+    const message = bodyAs === 'form' ? form : asJson(form);
     // An error of the token endpoint is about our credentials, also where its status is 400 (RFC 6749 §5.2); and
     // where it is not found at all, that is no word about a user.
     const response = await request(operation, url, message, call, { 400: 'auth', 404: 'auth', 410: 'auth' });
@@ -109,12 +112,20 @@ async function requestToken(connector: string, grant: MakeGrant, call: TokenCall
   }
 }
 
-/** A grant of a client with a secret, sent in the `Authorization` header or, where the vendor wants it there, in the form. */
+function asJson(form: { method: 'POST'; headers: Record<string, string>; body: string }) {
+  const body = JSON.stringify(Object.fromEntries(new URLSearchParams(form.body)));
+  return { ...form, headers: { ...form.headers, 'content-type': 'application/json' }, body };
+}
+
+/**
+ * A grant of a client with a secret, sent in the `Authorization` header or, where the vendor wants it there, in the
+ * form; or in JSON, and all else with it, where the vendor takes no form.
+ */
 export function clientSecretGrant(client: {
   tokenUrl: string;
   clientId: string;
   clientSecret: Secret;
-  secretIn?: 'header' | 'form';
+  secretIn?: 'header' | 'form' | 'json';
   /** `client_credentials` (RFC 6749 §4.4) without it. */
   grantType?: string;
   parameters?: Record<string, string>;
@@ -123,6 +134,7 @@ export function clientSecretGrant(client: {
   return {
     ...{ tokenUrl, clientId, parameters, grantType: client.grantType ?? 'client_credentials' },
     clientAuth: secretIn === 'header' ? inHeader(clientSecret) : ClientSecretPost(clientSecret()),
+    bodyAs: secretIn === 'json' ? 'json' : 'form',
   };
 }
 
