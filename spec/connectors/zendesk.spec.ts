@@ -6,6 +6,7 @@ import { keepsContract } from '../support/connector-contract.js';
 import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
+const TOKEN = 'POST /oauth/tokens';
 const ME = 'GET /api/v2/users/me';
 const FIND = 'GET /api/v2/users/search';
 const END = 'DELETE /api/v2/users/{}/sessions';
@@ -14,11 +15,14 @@ const TOKENS = 'GET /api/v2/oauth/tokens';
 const REVOKE = 'DELETE /api/v2/oauth/tokens/{}';
 const BASIC = `Basic ${Buffer.from('gateway@example.com/token:a-s3cret-of-zendesk').toString('base64')}`;
 
+const BEARER = 'Bearer a-token-s3cret';
+
 const ADA = { id: 35436, email: 'Ada.S3cret@example.com' };
 const NOT_FOUND = { status: 404, json: { error: 'RecordNotFound', description: 'Not found' } };
 
 type Given = {
   authorization?: string;
+  scope?: string;
   me?: { id: number | null; role?: string };
   users?: readonly { id: number; email: string | null }[];
   tokens?: readonly { id: number; user_id: number | null }[];
@@ -41,6 +45,20 @@ function vendor(given: Given = {}): Route[] {
   let sessions = 3;
   const bySize = (size: string) => ({ all: 'true', 'page[size]': size });
   return [
+    {
+      call: TOKEN,
+      changesNothing: true,
+      expects: {
+        json: {
+          ...{ grant_type: 'client_credentials', client_id: 'gateway', client_secret: 'a-s3cret-of-a-client' },
+          scope: given.scope ?? 'read write',
+        },
+      },
+      answer: () => ({
+        status: 201,
+        json: { access_token: 'a-token-s3cret', token_type: 'bearer', scope: 'read write', expires_in: 1800 },
+      }),
+    },
     { call: ME, expects: { headers }, answer: () => ({ json: { user: me } }) },
     {
       call: FIND,
@@ -92,24 +110,30 @@ function vendor(given: Given = {}): Route[] {
 }
 
 const options = (url: string) => ({ url, email: 'gateway@example.com', apiToken: 'a-s3cret-of-zendesk' });
+const isLike = (one: object, other: object) => Object.keys(one).join() === Object.keys(other).join();
+const client = (url: string) => ({ url, clientId: 'gateway', clientSecret: 'a-s3cret-of-a-client' });
+
+const ofClient = (given: Given = {}) => vendor({ ...given, authorization: BEARER });
 
 keepsContract(zendesk, {
   account: ACCOUNT,
-  options,
-  vendor: () => vendor(),
-  calls: [ME, FIND, END, SESSIONS, TOKENS, REVOKE, REVOKE, TOKENS],
+  options: client,
+  vendor: () => ofClient(),
+  calls: [TOKEN, ME, FIND, END, SESSIONS, TOKENS, REVOKE, REVOKE, TOKENS],
   main: END,
+  reads: [TOKEN],
+  exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
   outcome: { state: 'revoked', what: ['sessions', 'refresh_tokens', 'access_tokens'], verified: true },
   unknown: {
-    'nobody is found': () => vendor({ users: [] }),
+    'nobody is found': () => ofClient({ users: [] }),
     'only others who resemble the account are found': () =>
-      vendor({
+      ofClient({
         users: [
           { id: 9, email: `x${ACCOUNT}` },
           { id: 10, email: null },
         ],
       }),
-    'the user has gone since': () => vendor({ known: false }),
+    'the user has gone since': () => ofClient({ known: false }),
   },
   check: {
     ok: true,
@@ -244,10 +268,40 @@ describe('zendesk', () => {
     expect(server.violations).toEqual([]);
   });
 
-  it('wants either an API token with its admin, or an OAuth token', () => {
+  it('asks for a token with the scopes that are set, and keeps it', async () => {
+    server.reset(ofClient({ scope: 'users:read write' }));
+    const chosen = parse({ ...client(`${server.url}/`), scope: 'users:read write' });
+    for (let time = 1; time <= 2; time += 1) {
+      expect(await zendesk.revoke(ACCOUNT, chosen, calls.call())).toMatchObject({ state: 'revoked' });
+    }
+    expect(asked().filter((call) => call === TOKEN)).toHaveLength(1);
+    expect(server.violations).toEqual([]);
+  });
+
+  it('takes a refused scope for its own trouble', async () => {
+    server.reset(ofClient());
+    const json = { error: 'invalid_scope', error_description: 's3cret' };
+    server.failAt(TOKEN, (res) => give(res, { status: 400, json }));
+    const error = await zendesk.revoke(ACCOUNT, parse(client(server.url)), calls.call()).catch((thrown) => thrown);
+    expect(error).toMatchObject({ reason: 'auth', message: expect.not.stringContaining('s3cret') });
+    expect(asked()).toEqual([TOKEN]);
+  });
+
+  it('wants exactly one of its credentials, and all of it', () => {
     const { url, email, apiToken } = options('https://acme.zendesk.com');
-    for (const wrong of [{ url }, { url, email }, { url, apiToken }, { url, email, apiToken, oauthToken: 'x' }]) {
-      expect(zendesk.options.safeParse(wrong).success).toBe(false);
+    const { clientId, clientSecret } = client(url);
+    const [whole, half] = [
+      [{ clientId, clientSecret }, { email, apiToken }, { oauthToken: 'x' }],
+      [{ clientId }, { clientSecret }, { email }, { apiToken }],
+    ];
+    for (const right of whole) expect(zendesk.options.safeParse({ url, ...right }).success).toBe(true);
+    const mixed = whole.flatMap((one) => [...whole, ...half].map((other) => ({ ...one, ...other })));
+    const wrong = [{}, { scope: 'read' }, ...half, ...mixed.filter((one) => !whole.some((way) => isLike(way, one)))];
+    expect(wrong).toHaveLength(6 + 6 + 8);
+    for (const chosen of wrong) {
+      expect(zendesk.options.safeParse({ url, ...chosen }).error?.issues[0]?.message).toBe(
+        'takes exactly one of: clientId and clientSecret; email and apiToken; oauthToken',
+      );
     }
   });
 });

@@ -1,24 +1,37 @@
 /** Ends a person's sessions at Zendesk, and revokes the OAuth tokens that act as the person. */
 import { z } from 'zod';
 import { email, isSame } from './account.js';
-import { type Api, basic, bearer, createApi, path } from './api.js';
+import { type Api, type Authorize, basic, bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, type What } from './connector.js';
 import { withUserId } from './look-up.js';
+import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 import { endAll, expectNone } from './rounds.js';
+
+const WAYS = [['clientId', 'clientSecret'], ['email', 'apiToken'], ['oauthToken']] as const;
 
 const options = z
   .strictObject({
     url: appUrl.describe('The Zendesk account, such as https://acme.zendesk.com.'),
+    clientId: z.string().min(1).optional().describe('The identifier of an OAuth client that an admin has made.'),
+    clientSecret: secret().optional().describe('Its secret.'),
+    scope: z
+      .string()
+      .min(1)
+      .default('read write')
+      .describe('The scopes to ask for with the OAuth client, with spaces between them.'),
     email: z.email().optional().describe('The e-mail address of the admin in whose name the API token is used.'),
-    apiToken: secret().optional().describe('An API token.'),
-    oauthToken: secret().optional().describe('An OAuth access token of an admin, instead of address and API token.'),
+    apiToken: secret()
+      .optional()
+      .describe('An API token, instead of the OAuth client; none works after 30 April 2027.'),
+    oauthToken: secret()
+      .optional()
+      .describe('An OAuth access token of an admin, instead of the OAuth client; it has to be replaced as it expires.'),
   })
-  .refine(
-    ({ email, apiToken, oauthToken }) =>
-      oauthToken ? !email && !apiToken : email !== undefined && apiToken !== undefined,
-    'takes either email and apiToken, or oauthToken',
-  );
+  .refine((options) => {
+    const begun = WAYS.filter((way) => way.some((name) => options[name] !== undefined));
+    return begun.length === 1 && begun[0]?.every((name) => options[name] !== undefined);
+  }, 'takes exactly one of: clientId and clientSecret; email and apiToken; oauthToken');
 type Options = z.output<typeof options>;
 
 const MAX_PAGES = 20;
@@ -48,16 +61,18 @@ export const zendesk = defineConnector({
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn: 'API tokens, which are of the account and of nobody: delete them where the person knew one.',
     lingers: 'Nothing that a page speaks of.',
-    permission: 'An admin: Zendesk shows the sessions and tokens of others to nobody else.',
+    permission:
+      'An admin: Zendesk shows the sessions and tokens of others to nobody else; of an OAuth client the scopes `read` and `write`.',
     credential: [
-      'Make an admin for the gateway alone, who is nobody whom it may have to log out.',
-      'Use an API token that the account has already, with the address of that admin. Since 27 October 2026 Zendesk lets nobody make a new one; it deactivates one that goes unused for 30 days, and all of them on 30 April 2027.',
-      'Or register an OAuth client in Admin Center under Apps and integrations, APIs, OAuth clients, and get an access token as that admin; the gateway does not renew it, so that it has to be replaced before it expires.',
+      'Make an admin for the gateway alone, who is nobody whom it may have to log out, and sign in as that admin: a client acts as whoever has made it.',
+      'In Admin Center under Apps and integrations, APIs, OAuth clients make a confidential client for this alone, with nothing but `read` and `write` among its allowed scopes; make a new one, for since 30 April 2026 the tokens of new clients expire.',
+      'Copy its identifier (`clientId`) and its secret (`clientSecret`), which is shown once. The gateway asks for tokens with them, and for new ones as they expire.',
+      'An API token that the account has already (`email` and `apiToken`) serves until it has gone unused for 30 days, or until 30 April 2027, when Zendesk deactivates all; since 27 October 2026 nobody can make a new one.',
     ],
     rateLimit: 'By plan, a minute, counted for the whole account; 429 with `Retry-After` beyond.',
     unknown: [
       'How soon the search finds a user who has just been added: its index lags by minutes.',
-      'Whether the token endpoint takes client credentials as a form too: it is described with JSON only, and there is no option for them.',
+      'Whether narrower scopes than `read` and `write` suffice: the reference has scopes for users, but names none for sessions or OAuth tokens, and not all of those that came in August 2026; `scope` asks for others.',
     ],
     sources: [
       'https://developer.zendesk.com/api-reference/ticketing/account-configuration/sessions/',
@@ -65,7 +80,10 @@ export const zendesk = defineConnector({
       'https://developer.zendesk.com/api-reference/ticketing/users/users/#search-users',
       'https://developer.zendesk.com/api-reference/introduction/rate-limits/',
       'https://developer.zendesk.com/documentation/api-basics/authentication/oauth-migration/',
+      'https://developer.zendesk.com/documentation/api-basics/authentication/api-tokens-to-oauth/',
       'https://developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens/',
+      'https://developer.zendesk.com/documentation/authentication/creating-and-using-oauth-tokens-with-the-api/',
+      'https://support.zendesk.com/hc/en-us/articles/11093380955674-Announcing-more-granular-OAuth-client-scopes',
     ],
   },
 
@@ -145,8 +163,19 @@ async function tokensOf(id: string, api: Api): Promise<string[]> {
   throw new ConnectorError('refused', `zendesk: the account has more than ${MAX_TOKEN_PAGES} pages of OAuth tokens`);
 }
 
-function apiOf({ url, email, apiToken, oauthToken }: Options, call: CheckCall) {
-  const authorize = oauthToken ? bearer(oauthToken) : basic(`${email}/token`, apiToken as NonNullable<typeof apiToken>);
+function apiOf(options: Options, call: CheckCall) {
   const exceptions = { 404: saying(/"RecordNotFound"/, 'not_found', 'refused') };
-  return createApi('zendesk', { url, authorize, exceptions }, call);
+  return createApi('zendesk', { url: options.url, authorize: authorize(options), exceptions }, call);
+}
+
+function authorize(options: Options): Authorize {
+  const { url, clientId, clientSecret, scope, email, apiToken, oauthToken } = options;
+  if (oauthToken) return bearer(oauthToken);
+  if (apiToken) return basic(`${email}/token`, apiToken);
+  if (clientId === undefined || !clientSecret) throw new Error('the schema lets no such options through');
+  const tokenUrl = `${url.replace(/\/+$/, '')}/oauth/tokens`;
+  // "formatted as JSON", says the page of grant types.
+  return oauth('zendesk', options, () =>
+    clientSecretGrant({ tokenUrl, clientId, clientSecret, secretIn: 'json', parameters: { scope } }),
+  );
 }
