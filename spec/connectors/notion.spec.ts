@@ -36,7 +36,8 @@ keepsContract(notion, {
   outcome: {
     state: 'revoked',
     what: ['sessions'],
-    partial: 'personal access tokens and connections of the user live on',
+    partial:
+      'personal access tokens and connections live on, and the sessions too if the organization does not manage the user',
   },
   reads: [REVOKE],
   unknown: {
@@ -66,6 +67,14 @@ describe('Notion', () => {
       await expect(revoke()).rejects.toMatchObject({ reason: 'server' });
     },
   );
+
+  it('promises nothing for a user who is not managed, of whom Notion may say the same', async () => {
+    app.reset(vendor());
+    const outcome = await revoke();
+    expect(outcome).not.toHaveProperty('verified');
+    expect(outcome).toMatchObject({ partial: expect.stringContaining('if the organization does not manage the user') });
+    expect(notion.docs.unknown).toEqual([expect.stringContaining('not managed')]);
+  });
 
   it.each([
     [400, 'validation_error', 'refused'],

@@ -35,12 +35,13 @@ export const notion = defineConnector({
     rateLimit:
       'The public API has a limit for each connection, in windows of 60 seconds, and one for the workspace, both by plan; 429 with `Retry-After` beyond. Nothing is said of the Admin API.',
     unknown: [
-      'What is answered for an address that is no managed user’s: 404 with a code of “not found” is taken for that, but the help speaks of a call that does nothing.',
+      'What is answered for a user who is not managed by the organization: 404 with a code of “not found” is taken for nobody, but the help speaks of a call that does nothing, which may be answered with “revoked” as well; and no call of the Admin API tells who is managed.',
     ],
     sources: [
       'https://developers.notion.com/reference/admin/revoke-user-session',
       'https://developers.notion.com/reference/admin/intro',
       'https://developers.notion.com/reference/admin/scopes',
+      'https://developers.notion.com/reference/admin/list-users',
       'https://developers.notion.com/openapi-adminApi.json',
       'https://www.notion.com/help/admin-apis-for-enterprise-organizations',
       'https://developers.notion.com/reference/request-limits',
@@ -54,7 +55,9 @@ export const notion = defineConnector({
     return {
       state: 'revoked',
       what: ['sessions'],
-      partial: 'personal access tokens and connections of the user live on',
+      // The help says that the call then does nothing, no page that the answer tells, and no call who is managed.
+      partial:
+        'personal access tokens and connections live on, and the sessions too if the organization does not manage the user',
     };
   },
 
