@@ -31,6 +31,11 @@ describe('when the app wants to be called again', () => {
     ['a negative number', { 'retry-after': '-5' }, undefined],
     ['seconds since the epoch, as Okta sends them', { 'x-rate-limit-reset': String(EPOCH + 12) }, 12_000],
     ['the same, as GitHub spells it', { 'x-ratelimit-reset': String(EPOCH + 12) }, 12_000],
+    [
+      'milliseconds since the epoch, as Linear sends them',
+      { 'x-ratelimit-requests-reset': String((EPOCH + 12) * 1000) },
+      12_000,
+    ],
     ['a reset that has passed', { 'x-rate-limit-reset': String(EPOCH - 12) }, 0],
     ['seconds from now, as PagerDuty sends them', { 'ratelimit-reset': '30' }, 30_000],
     ['both: Retry-After is the one that is asked for', { 'retry-after': '1', 'ratelimit-reset': '30' }, 1_000],

@@ -59,8 +59,8 @@ export function classify(status: number): Reason {
 }
 
 // Okta, GitHub and others tell when the quota is whole again instead: most as seconds since the epoch, some from now on,
-// and Rocket.Chat as milliseconds since the epoch.
-const RESETS = ['x-rate-limit-reset', 'x-ratelimit-reset', 'ratelimit-reset'];
+// and Rocket.Chat and Linear as milliseconds since the epoch.
+const RESETS = ['x-rate-limit-reset', 'x-ratelimit-reset', 'ratelimit-reset', 'x-ratelimit-requests-reset'];
 const SURELY_SINCE_THE_EPOCH = 1_000_000_000;
 const SURELY_MILLISECONDS = 100_000_000_000;
 
