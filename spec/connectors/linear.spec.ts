@@ -140,6 +140,38 @@ describe('Linear', () => {
     }
   });
 
+  it.each([
+    ['RATELIMITED', 400, 'rate_limited'],
+    ['RATELIMITED', 200, 'rate_limited'],
+    ['AN_ERROR_OF_TOMORROW', 200, 'server'],
+  ])('takes an error that has a code and no type [%s, %s: %s]', async (code, status, reason) => {
+    const json = { errors: [{ message: `something about ${ACCOUNT}`, extensions: { code } }] };
+    const reset = String(Date.now() + 90_000);
+    const headers = { 'x-ratelimit-requests-limit': '2500', 'x-ratelimit-requests-reset': reset };
+    app.reset(vendor({ answers: { Revoke: { status, headers, json } } }));
+    const error = await revoke().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ reason, message: expect.not.stringContaining('s3cret') });
+    if (reason !== 'rate_limited' || status === 200) return;
+    expect((error as { retryAfterMs: number }).retryAfterMs).toBeGreaterThan(60_000);
+    expect((error as { retryAfterMs: number }).retryAfterMs).toBeLessThanOrEqual(90_000);
+  });
+
+  it('takes the type for what it is where it has a code too', async () => {
+    const errors = [{ message: 'no', extensions: { code: 'INPUT_ERROR', type: 'forbidden' } }];
+    app.reset(vendor({ answers: { Revoke: { status: 400, json: { errors } } } }));
+    await expect(revoke()).rejects.toMatchObject({ reason: 'auth' });
+  });
+
+  it.each([{ code: 'RATELIMITED' }, { code: 7 }, {}, 'no'])(
+    'takes an error beside data for one, whatever it says of itself [%j]',
+    async (extensions) => {
+      const data = { userRevokeAllSessions: { success: true } };
+      app.reset(vendor({ answers: { Revoke: { json: { data, errors: [{ message: 'no', extensions }] } } } }));
+      await expect(revoke()).rejects.toMatchObject({ name: 'ConnectorError' });
+      expect(asked()).toEqual(['Find', 'Revoke']);
+    },
+  );
+
   it('takes an error beside data for an error', async () => {
     const json = { ...graphqlError('internal error'), data: { userRevokeAllSessions: { success: true } } };
     app.reset(vendor({ answers: { Revoke: { json } } }));

@@ -54,7 +54,7 @@ export const linear = defineConnector({
       'Copy it.',
     ],
     rateLimit:
-      'With API keys 2,500 requests and 3,000,000 points of complexity an hour for each user, over all keys of that user; beyond, an error with the code “RATELIMITED” and the status 400.',
+      'With API keys 2,500 requests and 3,000,000 points of complexity an hour for each user, over all keys of that user; beyond, an error with the code “RATELIMITED” and the status 400, and `X-RateLimit-Requests-Reset` tells when the quota is whole again.',
     unknown: ['Whether ending the sessions also ends anything that an OAuth app has been given.'],
     sources: [
       'https://github.com/linear/linear/blob/master/packages/sdk/src/schema.graphql',
@@ -108,9 +108,10 @@ const FAILURES: readonly (readonly [Reason, readonly string[]])[] = [
   ['server', ['network error', 'bootstrap error', 'internal error', 'lock timeout', 'unknown', 'other']],
 ];
 
+const said = { type: z.string().optional().catch(undefined), code: z.string().optional().catch(undefined) };
 const failed = z.object({
   errors: z
-    .array(z.object({ message: z.string().catch(''), extensions: z.object({ type: z.string() }).nullish() }))
+    .array(z.object({ message: z.string().catch(''), extensions: z.object(said).nullish().catch(undefined) }))
     .min(1),
 });
 
@@ -119,7 +120,9 @@ function failureOf(body: unknown): { reason: Reason; word: string } | undefined 
   if (!data) return undefined;
   const [error] = data.errors;
   if (/^Entity not found/i.test(error?.message ?? '')) return { reason: 'not_found', word: 'the user is not found' };
-  const type = error?.extensions?.type ?? '';
+  const { type: given = '', code } = error?.extensions ?? {};
+  // The page of the rate limits speaks of the code alone, and of no type.
+  const type = code === 'RATELIMITED' ? 'ratelimited' : given;
   const reason = FAILURES.find(([, types]) => types.includes(type))?.[0];
   return reason ? { reason, word: type } : { reason: 'server', word: 'with an error of its own' };
 }
