@@ -72,7 +72,7 @@ export const zendesk = defineConnector({
     rateLimit: 'By plan, a minute, counted for the whole account; 429 with `Retry-After` beyond.',
     unknown: [
       'How soon the search finds a user who has just been added: its index lags by minutes.',
-      'Whether narrower scopes than `read` and `write` suffice: the reference has scopes for users, but names none for sessions or OAuth tokens, and not all of those that came in August 2026; `scope` asks for others.',
+      'Whether narrower scopes than `read` and `write` suffice: the reference has scopes for users, but names none for sessions or OAuth tokens; finer ones came in August 2026, and `scope` asks for them.',
     ],
     sources: [
       'https://developer.zendesk.com/api-reference/ticketing/account-configuration/sessions/',
@@ -174,7 +174,7 @@ function authorize(options: Options): Authorize {
   if (apiToken) return basic(`${email}/token`, apiToken);
   if (clientId === undefined || !clientSecret) throw new Error('the schema lets no such options through');
   const tokenUrl = `${url.replace(/\/+$/, '')}/oauth/tokens`;
-  // "formatted as JSON", says the page of grant types.
+  // No form: https://developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens/
   return oauth('zendesk', options, () =>
     clientSecretGrant({ tokenUrl, clientId, clientSecret, secretIn: 'json', parameters: { scope } }),
   );
