@@ -14,15 +14,16 @@ export function path(parts: TemplateStringsArray, ...segments: string[]): Path {
 type ApiCall = Pick<Call, 'send' | 'signal' | 'now' | 'onRequest'>;
 
 /** The headers that prove who calls. `stale` is there where they were kept from before, and makes them be forgotten. */
-export type Authorize = (call: ApiCall) => Promise<{ headers: Record<string, string>; stale?: () => void }>;
+export type Authorize = (call: ApiCall) => Proof | Promise<Proof>;
+export type Proof = { headers: Record<string, string>; stale?: () => void };
 
 export const bearer =
   (token: Secret, scheme = 'Bearer'): Authorize =>
-  async () => ({ headers: { authorization: `${scheme} ${token()}` } });
+  () => ({ headers: { authorization: `${scheme} ${token()}` } });
 
 export const basic =
   (user: string, password: Secret): Authorize =>
-  async () => ({
+  () => ({
     headers: { authorization: `Basic ${Buffer.from(`${user}:${password()}`).toString('base64')}` },
   });
 
@@ -71,23 +72,27 @@ export function createApi(connector: string, options: ApiOptions, call: ApiCall)
     const operation = `${connector}: ${method} ${template}`;
     const url = base + join(operation, parts, segments) + queryOf(message.query);
     const body = bodyOf(message);
+    const type = contentTypeOf(message);
+    const meaning = (status: number) => message.exceptions?.[status] ?? options.exceptions?.[status] ?? UNFOUND[status];
 
-    const send = async (again: boolean): Promise<OutboundResponse> => {
-      const { headers, stale } = await authorize(call);
-      const sent = {
-        method,
-        headers: { accept: 'application/json', ...options.headers, ...body?.headers, ...message.headers, ...headers },
-        ...(body && { body: body.text }),
-      };
+    async function send(again: boolean): Promise<OutboundResponse> {
+      const { headers: proof, stale } = await authorize(call);
+      const headers = Object.assign({ accept: 'application/json' }, options.headers, type, message.headers, proof);
       try {
-        return await request(operation, url, sent, call, { ...UNFOUND, ...options.exceptions, ...message.exceptions });
+        return await request(
+          operation,
+          url,
+          body === undefined ? { method, headers } : { method, headers, body },
+          call,
+          meaning,
+        );
       } catch (error) {
         // A token that was kept may have been taken back, or a permission given since: a new one tells.
         if (again || !stale || !(error instanceof ConnectorError) || error.reason !== 'auth') throw error;
         stale();
         return send(true);
       }
-    };
+    }
 
     const response = await send(false);
     const data = refusal || message.answer ? parse(operation, response.body) : undefined;
@@ -114,18 +119,23 @@ function join(operation: string, parts: readonly string[], segments: readonly st
   });
 }
 
-function queryOf(query: Message<unknown>['query'] = {}): string {
+function queryOf(query: Message<unknown>['query']): string {
+  if (query === undefined) return '';
   const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined);
   return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
 }
 
-function bodyOf({ json, form }: Message<unknown>): { text: string; headers: Record<string, string> } | undefined {
-  if (json !== undefined) return { text: JSON.stringify(json), headers: { 'content-type': 'application/json' } };
-  if (form === undefined) return undefined;
-  return {
-    text: new URLSearchParams(form).toString(),
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-  };
+function bodyOf({ json, form }: Message<unknown>): string | undefined {
+  if (json !== undefined) return JSON.stringify(json);
+  return form && new URLSearchParams(form).toString();
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' };
+
+function contentTypeOf({ json, form }: Message<unknown>): Record<string, string> | undefined {
+  if (json !== undefined) return JSON_TYPE;
+  return form && FORM_TYPE;
 }
 
 function parse(operation: string, body: string): unknown {

@@ -12,7 +12,7 @@ import {
   PrivateKeyJwt,
 } from 'openid-client';
 import { z } from 'zod';
-import type { Authorize } from './api.js';
+import type { Proof } from './api.js';
 import { type Call, ConnectorError, type Secret, secret } from './connector.js';
 import { request } from './request.js';
 
@@ -39,7 +39,7 @@ type Kept = { token: Promise<string>; goodUntil: number };
 const kept = new WeakMap<object, Kept>();
 
 /** Authorizes with the token of a grant. `options` are those of the app: each app has a token of its own. */
-export function oauth(connector: string, options: object, grant: MakeGrant): Authorize {
+export function oauth(connector: string, options: object, grant: MakeGrant): (call: TokenCall) => Promise<Proof> {
   return async (call) => {
     if (call.signal.aborted) throw new ConnectorError('timeout', `${connector}: no time was left to ask for a token`);
     const before = kept.get(options);

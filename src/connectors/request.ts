@@ -22,27 +22,30 @@ export async function request(
   url: string,
   message: OutboundRequest,
   call: Pick<Call, 'send' | 'signal' | 'onRequest'> & { now?: () => Date },
-  exceptions: Exceptions = {},
+  exceptions: Exceptions | ((status: number) => Exceptions[number] | undefined) = {},
 ): Promise<OutboundResponse> {
   const startedAt = call.onRequest ? performance.now() : 0;
-  const tell = (answer: number | Reason) =>
-    call.onRequest?.({ operation, answer, ms: Math.round(performance.now() - startedAt) });
   let response: OutboundResponse;
   try {
     response = await call.send(url, { ...message, signal: call.signal });
   } catch (thrown) {
     const error = fromOutbound(operation, thrown);
-    if (error instanceof ConnectorError) tell(error.reason);
+    if (error instanceof ConnectorError) tell(call, operation, error.reason, startedAt);
     throw error;
   }
-  tell(response.status);
+  tell(call, operation, response.status, startedAt);
   const { status } = response;
-  const exception = exceptions[status] ?? (status >= 200 && status < 300 ? 'success' : classify(status));
+  const found = typeof exceptions === 'function' ? exceptions(status) : exceptions[status];
+  const exception = found ?? (status >= 200 && status < 300 ? 'success' : classify(status));
   const reason = typeof exception === 'function' ? exception(response) : exception;
   if (reason === 'success') return response;
   throw new ConnectorError(reason, `${operation} answered ${status}`, {
     retryAfterMs: retryAfterMs(response.headers, call.now?.() ?? new Date(), reason === 'rate_limited'),
   });
+}
+
+function tell({ onRequest }: Pick<Call, 'onRequest'>, operation: string, answer: number | Reason, startedAt: number) {
+  onRequest?.({ operation, answer, ms: Math.round(performance.now() - startedAt) });
 }
 
 /**
