@@ -63,7 +63,7 @@ export const cerby = defineConnector({
   modes: ['full'],
   docs: {
     app: 'Cerby',
-    coverage: 'partial',
+    coverage: 'observe',
     does: "No public call of Cerby ends a session, rotates a password or starts its Universal Logout: Okta itself has to be set up to call Cerby's. So `observe`, the default, finds the user by e-mail address, exactly, and looks for signs that this has happened: events that Cerby sent, and accounts that are read again until a password is newer than the revocation. `deprovision-seats` first removes the user from integrations (`DELETE …/integrations/{id}/users/{userId}`), each of which is a job that is asked about until it has ended and the membership is gone. `revoke-grants` also removes what accounts are shared with the user directly (`DELETE …/accounts/{id}/users/{userId}`). What was removed stands in the record, so that it can be put back by hand: ids, applications, roles and entitlements.",
     ends: ['access'],
     livesOn:

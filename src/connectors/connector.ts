@@ -85,7 +85,7 @@ export type Check = { ok: true; detail: string } | { ok: false; problem: string 
 export type Docs = {
   /** The app, as its vendor writes it. */
   app: string;
-  /** `full`: nobody stays signed in. `partial`: something lives on that matters. `observe`: it ends nothing by itself. */
+  /** `full`: nobody stays signed in. `partial`: something lives on that matters. `observe`: it ends nothing unless it is set to. */
   coverage: 'full' | 'partial' | 'observe';
   /** Which calls it makes, and what they do. */
   does: string;
