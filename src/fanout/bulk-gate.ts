@@ -4,7 +4,7 @@
  * In each process. What these few ask is answered in one turn of Redis, a few milliseconds at most; more of them would
  * only wait there instead of here, and a single logout behind them.
  */
-export const BULK_AT_ONCE = { beginning: 4, spreading: 1 };
+export const BULK_AT_ONCE = { beginning: 2, spreading: 1 };
 
 export type BulkGate = ReturnType<typeof createBulkGate>;
 
