@@ -174,6 +174,20 @@ describe('connectors try', () => {
   );
 
   it(
+    'says what went wrong where the revocation fails, and that is in the audit trail too',
+    async () => {
+      vendor.failAt('POST /admin/realms/acme/users/{}/logout', (res) => res.writeHead(503).end());
+      const { code, stderr } = await run('sso', '--user', 'ada', '--yes');
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^Failed \(server; a revocation would try it again\): /),
+      ]);
+      expect(await audited()).toEqual([expect.arrayContaining(['attempt.failed', 'operator', user, 'sso', 'server'])]);
+    },
+    RUN_MS,
+  );
+
+  it(
     'finds an app by its connector, where there is one',
     async () => {
       const { code, stdout } = await run('webhook');

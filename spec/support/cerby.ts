@@ -35,13 +35,8 @@ export const API_KEY = 'a-s3cret-key-of-cerby';
 export const KEY_OWNER = 'gateway@example.com';
 export const ADA = 'ada.s3cret@example.com';
 
-/** Method and path of what is published without its form, or only by its like: `DELETE` of an account's user. */
-export const ASSUMED = [
-  'GET /api/v1/users/{}/accounts',
-  'GET /api/v1/accounts/{}/users',
-  'DELETE /api/v1/accounts/{}/users/{}',
-];
-
+// Assumed, since only their method and path are published, or only their like: GET of a user's accounts, GET of an
+// account's users, and DELETE of one of these.
 export const USERS = 'GET /api/v1/users';
 export const USERS_ACCOUNTS = 'GET /api/v1/users/{}/accounts';
 export const INTEGRATIONS = 'GET /api/v1/integrations';

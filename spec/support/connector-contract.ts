@@ -17,7 +17,7 @@ import { freePort } from './redis-server.js';
 import { give, type Route, startVendor, type Vendor } from './vendor.js';
 
 /** What the statuses of one call mean where that is not what they mean for all: a reason, or the state of the outcome. */
-export type StatusExceptions = Readonly<Record<number, Reason | Outcome['state']>>;
+type StatusExceptions = Readonly<Record<number, Reason | Outcome['state']>>;
 
 export type ContractExpectation = {
   /** An account that the app knows; `ada.s3cret@example.com`, or whatever else holds `s3cret`, so that a leak is seen. */
@@ -83,7 +83,7 @@ const TELLING = [
 ];
 
 /** Of an answer that says nothing in words: a 404 without the app's own word for an unknown user may be a wrong URL. */
-export function expectedReason(status: number): Reason {
+function expectedReason(status: number): Reason {
   if ([401, 403].includes(status)) return 'auth';
   if ([408, 425].includes(status)) return 'timeout';
   if (status === 429) return 'rate_limited';

@@ -1,6 +1,6 @@
 /** What `connectors new` writes: a connector that compiles and keeps the contract, for an app with one DELETE. */
 
-export function camelCase(name: string): string {
+function camelCase(name: string): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 

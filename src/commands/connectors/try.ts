@@ -68,6 +68,8 @@ async function tryApp(app: AppSettings, user: User | undefined, yes: boolean, co
   const startedAt = performance.now();
   const acceptedAt = Date.now();
   const id = `try_${acceptedAt}`;
+  const audit = createAudit(redis, { prefix, tenants: [tenant.id] });
+  const entry = { tenant: tenant.id, trust: 'operator', user: user.resource.id, app: app.id, revocationId: id };
   const reported = createEvidenceStore(redis, prefix);
   let attempt = 0;
   const outcome = await revokeToTheEnd(connector, account, app, () => ({
@@ -75,10 +77,14 @@ async function tryApp(app: AppSettings, user: User | undefined, yes: boolean, co
     ...{ revocationId: id, idempotencyKey: `${id}_${app.id}`, tenant: tenant.id, app: app.id, mode: app.mode },
     ...{ via: [call.publicUrl], acceptedAt, attempt: ++attempt, signal: AbortSignal.timeout(timeoutMs) },
     evidence: (abouts) => reported.read({ tenant: tenant.id, app: app.id }, abouts),
-  }));
-  const audit = createAudit(redis, { prefix, tenants: [tenant.id] });
-  const entry = { tenant: tenant.id, trust: 'operator', user: user.resource.id, app: app.id };
-  await audit.record({ event: 'account.revoked', ...entry, revocationId: id, state: outcome.state });
+  })).catch(async (error: unknown) => {
+    if (!(error instanceof ConnectorError)) throw error;
+    // Part of it may have been done.
+    await audit.record({ event: 'attempt.failed', ...entry, reason: error.reason });
+    const again = error.retryable ? 'a revocation would try it again' : 'a revocation would not try it again';
+    throw new CommandError(`Failed (${error.reason}; ${again}): ${error.message}`);
+  });
+  await audit.record({ event: 'account.revoked', ...entry, state: outcome.state });
   console.log(`${pc.bold(outcome.state)} after ${Math.round(performance.now() - startedAt)} ms: ${sentence(outcome)}`);
 }
 
@@ -89,21 +95,16 @@ async function revokeToTheEnd(
   call: () => Call,
 ): Promise<Outcome> {
   const until = performance.now() + delivery.pendingFor;
-  try {
-    let answer = await revoke(account, options, call());
-    while ('pending' in answer) {
-      if (!poll || performance.now() > until)
-        throw new CommandError('The app has begun, and has not finished in time.');
-      console.log(pc.dim(`  the app has begun, and is asked again in ${answer.pending.afterMs / 1000} s`));
-      await sleep(answer.pending.afterMs);
-      answer = await poll(answer.pending.poll, options, call());
+  let answer = await revoke(account, options, call());
+  while ('pending' in answer) {
+    if (!poll || performance.now() > until) {
+      throw new ConnectorError('timeout', 'the app has begun, and has not finished in time');
     }
-    return answer;
-  } catch (error) {
-    if (!(error instanceof ConnectorError)) throw error;
-    const again = error.retryable ? 'a revocation would try it again' : 'a revocation would not try it again';
-    throw new CommandError(`Failed (${error.reason}; ${again}): ${error.message}`);
+    console.log(pc.dim(`  the app has begun, and is asked again in ${answer.pending.afterMs / 1000} s`));
+    await sleep(answer.pending.afterMs);
+    answer = await poll(answer.pending.poll, options, call());
   }
+  return answer;
 }
 
 function sentence({ state, what, partial, verified, removed }: Outcome): string {
