@@ -34,7 +34,8 @@ export type Grant = {
 };
 
 type MakeGrant = (call: TokenCall) => Grant | Promise<Grant>;
-type Kept = { token: Promise<string>; goodUntil: number };
+/** `token` is there once it has come. */
+type Kept = { coming: Promise<string>; token?: string; goodUntil: number };
 
 const kept = new WeakMap<object, Kept>();
 
@@ -45,7 +46,8 @@ export function oauth(connector: string, options: object, grant: MakeGrant): (ca
     const before = kept.get(options);
     const isGood = before !== undefined && before.goodUntil > call.now().getTime();
     const current = isGood ? before : ask(connector, options, grant, call);
-    const headers = { authorization: `Bearer ${await within(connector, call.signal, current.token)}` };
+    const token = current.token ?? (await within(connector, call.signal, current.coming));
+    const headers = { authorization: `Bearer ${token}` };
     return isGood ? { headers, stale: () => forget(options, current) } : { headers };
   };
 }
@@ -55,10 +57,11 @@ function ask(connector: string, options: object, grant: MakeGrant, call: TokenCa
   // Others wait for it too, so it ends at a deadline of its own and not at that of the call which came first.
   const signal = AbortSignal.timeout(REQUEST_WITHIN_MS);
   const answer = requestToken(connector, grant, { ...call, signal });
-  const asked: Kept = { token: answer.then(({ token }) => token), goodUntil: Number.POSITIVE_INFINITY };
+  const asked: Kept = { coming: answer.then(({ token }) => token), goodUntil: Number.POSITIVE_INFINITY };
   kept.set(options, asked);
   answer.then(
-    ({ lifetimeSeconds }) => {
+    ({ token, lifetimeSeconds }) => {
+      asked.token = token;
       // Just before the end: a tenth of its life, a minute at most.
       asked.goodUntil = startedAt + lifetimeSeconds * 1000 - Math.min(60_000, lifetimeSeconds * 100);
     },

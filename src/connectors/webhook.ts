@@ -35,8 +35,8 @@ export const webhook = defineConnector({
   },
 
   async revoke(account, { url, secret, previousSecret }, call) {
-    const body = message(account, call);
     const timestamp = call.now();
+    const body = message(account, call, timestamp);
     const secrets = previousSecret === undefined ? [secret()] : [secret(), previousSecret()];
     const headers = signedHeaders(secrets, call.idempotencyKey, timestamp, body);
     const response = await request('webhook: POST to the app', url, { method: 'POST', headers, body }, call);
@@ -48,11 +48,11 @@ export const webhook = defineConnector({
   },
 });
 
-function message(account: string, call: Call): string {
+function message(account: string, call: Call, timestamp: Date): string {
   const { revocationId, tenant, app, mode } = call;
   return JSON.stringify({
     type: 'revocation.requested',
-    timestamp: call.now().toISOString(),
+    timestamp: timestamp.toISOString(),
     data: { revocationId, tenant, app, account, mode },
   });
 }
