@@ -1,5 +1,5 @@
 /** How records of the audit trail become one hash, and how it is remembered which record had which content. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** A record as Redis has it, byte by byte: names and values in turn. */
 export type Entry = { id: string; fields: readonly Buffer[] };
@@ -17,7 +17,7 @@ function hashOf(...parts: readonly (Buffer | string)[]): Buffer {
     at = all.writeUInt32BE(buffer.length, at);
     at += buffer.copy(all, at);
   }
-  return createHash('sha256').update(all).digest();
+  return hash('sha256', all, 'buffer');
 }
 
 /** The head of a trail without records. */

@@ -1,5 +1,5 @@
 /** The jobs in Redis: one that holds an accepted revocation, then one for each app. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { JobsOptions } from 'bullmq';
 import type { Account, Mode, Outcome } from '../connectors/connector.js';
 
@@ -62,5 +62,5 @@ export const jobOptions = {
 /** Two jobs with the same digest ask an app for the very same thing. */
 export function digestOf({ user, mode, via, bulk }: Pick<AppJob, 'user' | 'mode' | 'via' | 'bulk'>, account: Account) {
   const parts = JSON.stringify([user, account, mode, via, bulk ?? false]);
-  return createHash('sha256').update(parts).digest('hex').slice(0, 16);
+  return hash('sha256', parts).slice(0, 16);
 }
