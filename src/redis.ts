@@ -123,6 +123,8 @@ export function mastersOf(redis: RedisClient): Redis[] {
 const FAILURES = new RegExp(
   `^(${[
     'Connection is closed',
+    // What was on its way together, and answered in part.
+    'Command aborted due to connection close',
     'Command timed out',
     'Socket timeout',
     "Stream isn't writeable",
