@@ -5,7 +5,7 @@ import { Redis, ReplyError } from 'ioredis';
 import { type Beginning, type Blame, type BreakerSettings, createAttempts } from '../../src/fanout/attempt.js';
 import { digestOf, type Revocation } from '../../src/fanout/job.js';
 import { tenantKeys } from '../../src/fanout/keys.js';
-import { createRevocationRecords } from '../../src/fanout/record.js';
+import { type AppState, createRevocationRecords } from '../../src/fanout/record.js';
 
 const RETENTION_MS = 60_000;
 const LEASE_MS = 5_000;
@@ -44,12 +44,20 @@ const place = (revocation: Revocation) => ({
 
 const begin = (revocation: Revocation, leaseMs = LEASE_MS) => attempts.begin({ ...place(revocation), leaseMs });
 
-async function end(revocation: Revocation, blame: Blame, breaker = BREAKER, members = [revocation.revocationId]) {
-  const state = blame === 'good' ? 'revoked' : 'retrying';
+async function end(
+  revocation: Revocation,
+  blame: Blame,
+  breaker = BREAKER,
+  members = [revocation.revocationId],
+  { at = Date.now(), state = blame === 'good' ? 'revoked' : 'retrying' }: { at?: number; state?: AppState } = {},
+) {
   return attempts.end(
     { ...place(revocation), members, joinable: true },
-    { state, attempts: 1, at: Date.now() },
-    { blame, breaker, audit: { event: 'account.revoked', tenant, user: revocation.user, app: 'intranet' } },
+    { state, attempts: 1, at },
+    {
+      ...{ blame, breaker, ...(blame !== 'good' && { failure: { at, tookMs: 1, reason: 'server' } as const }) },
+      audit: { event: 'account.revoked', tenant, user: revocation.user, app: 'intranet' },
+    },
   );
 }
 
@@ -97,8 +105,9 @@ describe('the jobs for one account', () => {
     expect(await end(first, 'good', BREAKER, members)).toMatchObject({ statuses: ['completed', 'completed'] });
     expect(await begin(first)).toMatchObject({ verdict: 'done' });
     expect([await stateOf(first), await stateOf(other)]).toEqual(['revoked', 'revoked']);
-    // And again: nothing new.
-    expect(await end(first, 'good', BREAKER, members)).toMatchObject({ statuses: ['', ''] });
+    // Called once more, and done again: nothing new.
+    const later = { at: Date.now() + 1 };
+    expect(await end(first, 'good', BREAKER, members, later)).toMatchObject({ statuses: ['', ''] });
   });
 
   it('is not joined any more where it only asks what has become of a call', async () => {
@@ -110,6 +119,82 @@ describe('the jobs for one account', () => {
     await attempts.end(of, details, { blame: 'good', breaker: BREAKER, audit });
     const second = await open('ada');
     expect(second.job).toBe(second.revocationId);
+  });
+});
+
+/** Everything of the tenant, the audit trail included. */
+async function everything(): Promise<Record<string, unknown>> {
+  const keys = (await redis.keys(`${prefix}:{${tenant}}*`)).sort();
+  const values = await Promise.all(
+    keys.map(async (key) => {
+      const type = await redis.type(key);
+      if (type === 'hash') return Object.entries(await redis.hgetall(key)).sort();
+      return type === 'stream' ? redis.xrange(key, '-', '+') : redis.zrange(key, '0', '-1', 'WITHSCORES');
+    }),
+  );
+  return Object.fromEntries(keys.map((key, index) => [key, values[index]]));
+}
+
+describe('an end that is told again, because nobody knows whether it was heard', () => {
+  it.each<[AppState, Blame, string]>([
+    ['revoked', 'good', 'completed'],
+    ['failed', 'bad', 'failed'],
+    ['retrying', 'bad', ''],
+    ['waiting', 'neutral', ''],
+  ])('is answered as before, and changes nothing [%s]', async (state, blame, status) => {
+    const [first, other] = [await open('ada'), await open('ada')];
+    await begin(first);
+    const members = [first.revocationId, other.revocationId];
+    const tell = () => end(first, blame, BREAKER, members, { state, at: first.acceptedAt + 100 });
+    const answer = await tell();
+    expect(answer.statuses).toEqual([status, status]);
+    const before = await everything();
+    expect(JSON.stringify(before)).toContain('account.revoked');
+    expect(await tell()).toEqual(answer);
+    expect(await everything()).toEqual(before);
+  });
+
+  it('does not give the account free that somebody else is calling by now', async () => {
+    const first = await open('ada');
+    await begin(first);
+    const tell = () => end(first, 'good', BREAKER, [first.revocationId], { at: first.acceptedAt + 100 });
+    await tell();
+    const next = await open('ada');
+    expect(await begin(next)).toMatchObject({ verdict: 'go' });
+    await tell();
+    expect(await begin(await open('ada'))).toMatchObject({ verdict: 'busy' });
+  });
+
+  it('has still been moved, also where who has taken it over has been called since', async () => {
+    const first = await open('ada');
+    await begin(first);
+    const second = await open('ada');
+    const tell = () => end(first, 'bad', BREAKER, [first.revocationId], { at: first.acceptedAt + 100 });
+    expect(await tell()).toMatchObject({ moved: true });
+    expect(await tell()).toMatchObject({ moved: true });
+    const members = membersOf(await begin(second));
+    expect(members).toEqual([second.revocationId, first.revocationId]);
+    await end(second, 'bad', BREAKER, members, { at: first.acceptedAt + 200 });
+    const before = await everything();
+    expect(await tell()).toMatchObject({ moved: true, statuses: [''] });
+    expect(await everything()).toEqual(before);
+  });
+
+  it('has still opened the breaker, or closed it', async () => {
+    const [refused, probe] = [await open(), await open()];
+    await begin(refused);
+    const opened = () => end(refused, 'auth', BREAKER, [refused.revocationId], { at: refused.acceptedAt + 100 });
+    expect(await opened()).toMatchObject({ breaker: 'opened', openForMs: 400 });
+    const again = await opened();
+    expect(again.breaker).toBe('opened');
+    expect(again.openForMs).toBeGreaterThan(0);
+    expect(again.openForMs).toBeLessThanOrEqual(400);
+    await delay(450);
+    await begin(probe);
+    const close = () => end(probe, 'good', BREAKER, [probe.revocationId], { at: probe.acceptedAt + 100 });
+    expect(await close()).toMatchObject({ breaker: 'closed' });
+    expect(await close()).toMatchObject({ breaker: 'closed' });
+    expect(await opened()).toMatchObject({ breaker: '' });
   });
 });
 

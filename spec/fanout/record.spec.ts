@@ -40,7 +40,12 @@ async function opened(apps: string[], over: Partial<Revocation> = {}) {
     if (!record) throw new Error('there is no record');
     return record;
   };
-  const update = (app: string, state: AppState, at = Date.now()) => write(revocation, app, { state, attempts: 1, at });
+  let attempts = 0;
+  /** By an attempt of its own. */
+  const update = (app: string, state: AppState, at = Date.now()) => {
+    attempts += 1;
+    return write(revocation, app, { state, attempts, at });
+  };
   return { revocation, read, update };
 }
 

@@ -93,7 +93,8 @@ end
 return answers`;
 
 // KEYS: open, trail, overdue; of each its account, lane, members. ARGV: of each the number of its members and of its
-// audit fields, then what is unpacked below, then those fields.
+// audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or the
+// connection was lost, is answered once more and not written again: others may have gone on from there.
 const END = `${EACH}
 local open, trail, overdue = KEYS[1], KEYS[2], KEYS[3]
 
@@ -103,11 +104,28 @@ local function append(name, app, entry)
   redis.call('HSET', name, 'log:' .. app, log)
 end
 
+local function again(k, members, over, at, moved, turn)
+  local answer = {moved and 'moved' or '', '', 0}
+  for i = 1, members do
+    local completedAt, failed = unpack(redis.call('HMGET', KEYS[k + 1 + i], 'completedAt', 'failed'))
+    answer[i + 3] = over and completedAt == at and (tonumber(failed) > 0 and 'failed' or 'completed') or ''
+  end
+  local turned, held = unpack(redis.call('HMGET', KEYS[k + 1], 'turned', 'until'))
+  if turned == 'closed ' .. turn then answer[2] = 'closed' end
+  if held and turned == 'opened ' .. turn then answer[2], answer[3] = 'opened', math.max(held - now, 1) end
+  return answer
+end
+
 local function finish(k, a, members, fields)
   local account, lane = KEYS[k], KEYS[k + 1]
   local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable = unpack(ARGV, a, a + 11)
   local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
-  local answer = {'', '', 0}
+  local answer, turn = {'', '', 0}, job .. ' ' .. at
+
+  -- Whoever took its revocations over has written there since.
+  local written, batch = unpack(redis.call('HMGET', KEYS[k + 2], 'app:' .. app, 'batch:' .. app))
+  local moved = not over and joinable ~= '' and batch and batch ~= job
+  if moved or written == details then return again(k, members, over, at, moved, turn) end
 
   for i = 1, members do
     local record, status = KEYS[k + 1 + i], ''
@@ -164,8 +182,8 @@ local function finish(k, a, members, fields)
     end
   end
 
-  -- The breaker. Fields of a lane: until, since, trips, why, probe, probeUntil while it is open; good:<n> and bad:<n>,
-  -- the calls of each tenth of the window; paused, retriedAt.
+  -- The breaker. Fields of a lane: until, since, trips, why, probe, probeUntil while it is open; turned, by whom it was
+  -- opened or closed; good:<n> and bad:<n>, the calls of each tenth of the window; paused, retriedAt.
   local held, probe, tripped = unpack(redis.call('HMGET', lane, 'until', 'probe', 'trips'))
 
   local function counts()
@@ -186,6 +204,7 @@ local function finish(k, a, members, fields)
   if held then
     if probe == job and blame == 'good' then
       redis.call('HDEL', lane, 'until', 'since', 'trips', 'why', 'probe', 'probeUntil')
+      redis.call('HSET', lane, 'turned', 'closed ' .. turn)
       answer[2] = 'closed'
     elseif probe == job then
       redis.call('HDEL', lane, 'probe', 'probeUntil')
@@ -207,7 +226,7 @@ local function finish(k, a, members, fields)
         if string.match(name, ':%d+$') then redis.call('HDEL', lane, name) end
       end
       redis.call('HSET', lane, 'until', string.format('%.0f', now + openFor), 'since', string.format('%.0f', now),
-        'trips', 0, 'why', blame)
+        'trips', 0, 'why', blame, 'turned', 'opened ' .. turn)
       answer[2], answer[3] = 'opened', tonumber(openFor)
     end
   end
@@ -278,6 +297,7 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
     /**
      * Writes the outcome into the record of every member and into the audit trail, gives the account free, and tells
      * the breaker. A job that is to run again can be joined from now on, unless it only asks what has become of a call.
+     * Told again of the same end, with the same times, it answers as before and writes nothing.
      */
     async end(
       of: { tenant: string; app: string; job: string; digest: string; members: readonly string[]; joinable: boolean },
