@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAcknowledged } from '../src/acknowledged.js';
+import { ReplyError } from 'ioredis';
+import { createAcknowledged, writeSafely } from '../src/acknowledged.js';
 import { connectForRequests, type RedisClient } from '../src/redis.js';
 import { eventually } from './support/eventually.js';
 import { DURABLE, startRedisProcess } from './support/redis-process.js';
@@ -50,6 +51,8 @@ async function startWireWithWaitAof(script: string) {
     },
   };
 }
+
+type Wire = Awaited<ReturnType<typeof startWireWithWaitAof>>;
 
 async function ready(url: string): Promise<RedisClient> {
   const redis = connectForRequests({ url });
@@ -151,6 +154,67 @@ describe('a write is acknowledged', () => {
       redis.disconnect();
       await wire.close();
     }
+  });
+});
+
+describe('what cannot be refused any more', () => {
+  /** Written through a wire whose server answers WAITAOF with what this script returns. */
+  async function writing(script: string, write: (count: number, wire: Wire, redis: RedisClient) => Promise<void>) {
+    const wire = await startWireWithWaitAof(script);
+    const redis = await ready(wire.url);
+    const stop = new AbortController();
+    let count = 0;
+    const numbered = async () => {
+      count += 1;
+      await write(count, wire, redis);
+      return count;
+    };
+    const outcome = writeSafely(createAcknowledged(redis, KEY, 1), numbered, stop.signal);
+    return {
+      stop,
+      written: () => count,
+      outcome: outcome.finally(async () => {
+        redis.disconnect();
+        await wire.close();
+      }),
+    };
+  }
+
+  it('is written again where nobody knows which master has it', async () => {
+    const { outcome } = await writing('return {1, 1}', async (count, wire, redis) => {
+      if (count > 2) return;
+      wire.cut();
+      await once(redis, 'ready');
+      if (count === 2) throw new Error('Connection is closed.');
+    });
+    expect(await outcome).toEqual({ answer: 3, safe: true });
+  });
+
+  it.each([
+    'return {1, 0}',
+    "return redis.error_reply('ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.')",
+  ])('is written once, and not safe, where the master is there and the replicas are not [%s]', async (script) => {
+    const { outcome } = await writing(script, async () => {});
+    expect(await outcome).toEqual({ answer: 1, safe: false });
+  });
+
+  it('is written once more where the master turns into a replica meanwhile', async () => {
+    const { outcome } = await writing('return {1, 1}', async (count) => {
+      if (count === 1) throw new ReplyError("READONLY You can't write against a read only replica.");
+    });
+    expect(await outcome).toEqual({ answer: 2, safe: true });
+  });
+
+  it('is not written again where it is wrong', async () => {
+    const { outcome, written } = await writing('return {1, 1}', () => Promise.reject(new ReplyError('WRONGTYPE')));
+    await expect(outcome).rejects.toThrow('WRONGTYPE');
+    expect(written()).toBe(1);
+  });
+
+  it('is given up where no master comes before the end', async () => {
+    const { outcome, stop } = await writing('return {1, 1}', () => Promise.reject(new Error('Connection is closed.')));
+    setTimeout(() => stop.abort(), 250);
+    await expect(outcome).rejects.toThrow('aborted');
   });
 });
 

@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Queue } from 'bullmq';
 import request from 'supertest';
 import { createDataKeys } from '../src/data-key.js';
 import { createEnqueue } from '../src/fanout/enqueue.js';
+import { appQueue } from '../src/fanout/job.js';
 import { type OwnCluster, startCluster } from './support/cluster.js';
 import { ADA, type Endpoint, PATH, person, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
@@ -190,6 +192,56 @@ describe('behind Sentinel', () => {
     expect(endpoint.app.calls).toHaveLength(1);
     await intake.close();
   }, 30_000);
+
+  it('a call keeps its job until a replica has what became of it; what is done is not called again, and nothing given up', async () => {
+    const { redis, prefix, directory } = endpoint.gateway;
+    const intake = createEnqueue(redis, prefix, createDataKeys([]));
+    const lane = new Queue(appQueue('default', 'intranet'), { connection: redis, prefix, skipVersionCheck: true });
+    const jobs = () => lane.getJobCounts('wait', 'prioritized', 'active', 'delayed', 'failed');
+    const callsFor = (name: string) => endpoint.app.calls.filter(({ body }) => body.includes(`"${name}@example.com"`));
+    let answerAll = () => {};
+    const replicasAway = new Promise<void>((resolve) => {
+      answerAll = resolve;
+    });
+    // Unknown to the app; and where the first call fails, a second revocation takes over what the first was for.
+    for (const name of ['unknown', 'twice']) await directory.put('default', person(name));
+    endpoint.app.answerWith(async (res, { body }) => {
+      const isUnknown = callsFor('unknown').some((call) => call.body === body);
+      const failsFirst = callsFor('twice')[0]?.body === body;
+      await replicasAway;
+      res.writeHead(isUnknown ? 404 : failsFirst ? 500 : 204).end();
+    });
+    for (const name of ['ada', 'unknown', 'twice', 'twice']) {
+      const body = { sub_id: { format: 'email', email: `${name}@example.com` } };
+      expect((await revoke(await endpoint.sign(), body)).status).toBe(204);
+      await eventually(
+        () => callsFor(name).length,
+        (calls) => calls === 1,
+      );
+    }
+    await eventually(intake.waiting, (waiting) => waiting === 0);
+    for (const { admin } of set.replicas) await admin.replicaof('NO', 'ONE');
+    answerAll();
+    await eventually(
+      async () => (await operator('/api/revocations')).body.revocations.map((one: { status: string }) => one.status),
+      (statuses) => statuses.filter((status: string) => status === 'completed').length === 3,
+    );
+    await delay(1_500);
+    // Where a replica took over now, nothing else would know of the calls.
+    const { failed, ...others } = await jobs();
+    expect({ failed, kept: Object.values(others).reduce((sum, count) => sum + count) }).toEqual({ failed: 0, kept: 4 });
+
+    await set.replicas[0]?.admin.replicaof('127.0.0.1', set.master.port);
+    await eventually(
+      jobs,
+      ({ failed, ...others }) => failed === 1 && Object.values(others).every((count) => count === 0),
+      20_000,
+    );
+    expect([callsFor('ada').length, callsFor('twice').length]).toEqual([1, 2]);
+    const trail = await endpoint.gateway.audit();
+    expect(trail.filter(({ event }) => event === 'account.revoked')).toHaveLength(3);
+    await Promise.all([intake.close(), lane.close()]);
+  }, 60_000);
 });
 
 describe('with a Cluster', () => {

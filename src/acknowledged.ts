@@ -1,9 +1,11 @@
-/** An accepted revocation is answered once so many replicas have it: `REDIS_WAIT_REPLICAS`. */
-import { Cluster, type Redis } from 'ioredis';
-import { mastersOf, type RedisClient } from './redis.js';
+/** What must not be lost with a master counts once so many replicas have it: `REDIS_WAIT_REPLICAS`. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Cluster, type Redis, ReplyError } from 'ioredis';
+import { isRedisFailure, mastersOf, type RedisClient } from './redis.js';
 
 /** Leaves the rest of a second to the write itself. */
 const WAIT_MS = 400;
+const AGAIN_AFTER_MS = 100;
 
 export type Acknowledged = <T>(write: () => Promise<T>) => Promise<T>;
 
@@ -25,9 +27,9 @@ export function createAcknowledged(redis: RedisClient, key: string, replicas: nu
     const before = (await master()).stream;
     const answer = await write();
     const { stream } = await master();
-    if (stream !== before) throw new Error('the master of Redis was another one after the write than before');
+    if (stream !== before) throw new OtherMaster('the master of Redis was another one after the write than before');
     const count = await together(await master());
-    if ((await master()).stream !== before) throw new Error('the connection to the master of Redis broke meanwhile');
+    if ((await master()).stream !== before) throw new OtherMaster('the connection to the master of Redis broke');
     if (count < replicas) {
       throw new Error(`${count} of the ${replicas} replicas of REDIS_WAIT_REPLICAS had it within ${WAIT_MS} ms`);
     }
@@ -77,4 +79,41 @@ export function createAcknowledged(redis: RedisClient, key: string, replicas: nu
     if (!node.stream) await node.ping();
     return node;
   }
+}
+
+/** Whatever was written may be gone. */
+class OtherMaster extends Error {}
+
+/**
+ * For what has been done and cannot be refused any more: writes it again, on whichever master is there by then, until
+ * it is acknowledged. `safe` is false where this master has it and, for want of replicas, nobody says that it will last.
+ * Throws where the write itself is wrong, and where there is no master before `stop`.
+ */
+export async function writeSafely<T>(
+  acknowledged: Acknowledged,
+  write: () => Promise<T>,
+  stop: AbortSignal,
+): Promise<{ answer: T; safe: boolean }> {
+  for (;;) {
+    const written: T[] = [];
+    try {
+      const answer = await acknowledged(async () => {
+        written.push(await write());
+        return written[0] as T;
+      });
+      return { answer, safe: true };
+    } catch (error) {
+      if (!isForAnotherMaster(error)) {
+        if (written.length === 0) throw error;
+        return { answer: written[0] as T, safe: false };
+      }
+    }
+    await delay(AGAIN_AFTER_MS, undefined, { signal: stop });
+  }
+}
+
+/** A master that becomes a replica refuses writes, and ends whatever waits there. */
+function isForAnotherMaster(error: unknown): boolean {
+  if (error instanceof ReplyError) return /READONLY|UNBLOCKED/.test((error as Error).message);
+  return error instanceof OtherMaster || isRedisFailure(error);
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Express } from 'express';
 import { Cluster } from 'ioredis';
-import { createAcknowledged } from './acknowledged.js';
+import { createAcknowledged, writeSafely } from './acknowledged.js';
 import { createApp } from './app.js';
 import { startSealing } from './audit/seal.js';
 import { createAudit, NO_TENANT } from './audit.js';
@@ -17,7 +17,7 @@ import { identifierOf } from './directory/user.js';
 import { startEmbeddedRedis } from './embedded-redis.js';
 import { createEvidenceRouter } from './evidence/router.js';
 import { startAlerts } from './fanout/alert.js';
-import { createAttempts } from './fanout/attempt.js';
+import { createAttempts, type Safely } from './fanout/attempt.js';
 import type { App } from './fanout/call-app.js';
 import { createEnqueue, type Enqueue } from './fanout/enqueue.js';
 import { startEvents } from './fanout/events.js';
@@ -193,6 +193,7 @@ export async function openGateway(
       onError: (error, { tenant, id }) => logger.warn({ error, tenant, receiver: id }, 'event'),
     });
     const handOver = openHandOver(connection);
+    const ends = openEnds(connection);
     const running = startWorkers({
       connection,
       prefix,
@@ -201,7 +202,7 @@ export async function openGateway(
       telemetry: telemetry?.queues,
       apps: appsToCall(config),
       records: createRevocationRecords(handOver?.connection ?? connection, keep),
-      attempts: createAttempts(connection, keep),
+      attempts: createAttempts(connection, keep, ends),
       audit: createAudit(connection, { prefix, tenants }),
       dataKeys,
       closed: events.closed,
@@ -232,22 +233,40 @@ export async function openGateway(
         await events.close();
         await alerts?.close();
         handOver?.connection.disconnect();
+        ends?.close();
         connection.disconnect();
       },
     };
   }
 
-  /** In a Cluster the jobs of each app may be on a master of their own, and are not waited for. */
   function openHandOver(connection: RedisClient): HandOver | undefined {
+    return openAcknowledging(connection, 'handed-over');
+  }
+
+  /** Over a connection of its own: else a single logout on its way to its apps would wait for the ends of a bulk one. */
+  function openEnds(connection: RedisClient) {
+    const opened = openAcknowledging(connection, 'ended');
+    if (!opened) return undefined;
+    const stop = new AbortController();
+    const safely: Safely = (write) => writeSafely(opened.acknowledged, write, stop.signal);
+    return {
+      connection: opened.connection,
+      safely,
+      close() {
+        stop.abort();
+        opened.connection.disconnect();
+      },
+    };
+  }
+
+  /** In a Cluster the jobs of each app may be on a master of their own, and are not waited for. */
+  function openAcknowledging(connection: RedisClient, what: string) {
     if (replicas === 0 || connection instanceof Cluster) return undefined;
     // One that fails rather than waits: what began on one master is not carried on with the next, where its jobs would
-    // be without a record, and be called once more when they get one. It is handed over again as a whole.
+    // be without a record, and be called once more when they get one. It is written again as a whole.
     const own = connectForRequests(location);
     own.on('error', (error) => logger.debug({ error }, 'redis'));
-    return {
-      connection: own,
-      acknowledged: createAcknowledged(own, `${prefix}:${INTAKE_QUEUE}:handed-over`, replicas),
-    };
+    return { connection: own, acknowledged: createAcknowledged(own, `${prefix}:${INTAKE_QUEUE}:${what}`, replicas) };
   }
 
   return {

@@ -94,7 +94,7 @@ describe('the jobs for one account', () => {
     await begin(first);
     const second = await open('ada');
     expect(await end(first, 'bad')).toMatchObject({ moved: true });
-    expect(await begin(first)).toEqual({ verdict: 'moved' });
+    expect(await begin(first)).toEqual({ verdict: 'moved', safe: true });
     expect(await begin(second)).toMatchObject({ members: [second.revocationId, first.revocationId] });
   });
 
@@ -199,6 +199,33 @@ describe('an end that is told again, because nobody knows whether it was heard',
 });
 
 const membersOf = (beginning: Beginning | undefined) => (beginning && 'members' in beginning ? beginning.members : []);
+
+describe('while replicas are away', () => {
+  it('nobody may rely on what has ended, or is said to have ended; every other beginning is as ever', async () => {
+    const awaiting = createAttempts(
+      redis,
+      { prefix, retentionMs: RETENTION_MS },
+      {
+        connection: redis,
+        safely: async (write) => ({ answer: await write(), safe: false }),
+      },
+    );
+    const beginning = (one: Revocation) => awaiting.begin({ ...place(one), leaseMs: LEASE_MS });
+    const first = await open('ada');
+    expect(await beginning(first)).toMatchObject({ verdict: 'go', call: 1 });
+    const second = await open('ada');
+    expect(await beginning(second)).toMatchObject({ verdict: 'busy' });
+    await end(first, 'bad');
+    expect(await beginning(first)).toEqual({ verdict: 'moved', safe: false });
+    expect(await beginning(second)).toMatchObject({ verdict: 'go', call: 1 });
+    const audit = { event: 'account.revoked' as const, tenant, user: 'ada', app: 'intranet' };
+    const of = { ...place(second), members: [second.revocationId], joinable: false };
+    const details = { state: 'revoked' as const, attempts: 1, at: Date.now() };
+    expect(await awaiting.end(of, details, { blame: 'good', breaker: BREAKER, audit })).toMatchObject({ safe: false });
+    expect(await beginning(second)).toMatchObject({ verdict: 'done', safe: false });
+    expect(await begin(second)).toMatchObject({ verdict: 'done', safe: true });
+  });
+});
 
 describe('attempts of the same moment', () => {
   it('have each their own answer', async () => {

@@ -19,13 +19,16 @@ export type BreakerSettings = {
   openFor: number;
 };
 
-/** `moved`: another job serves the revocations of this one. `busy`: the account is being called by another job. */
+/**
+ * `moved`: another job serves the revocations of this one. `busy`: the account is being called by another job. What is
+ * not `safe` may be otherwise once another master is there: then the job is needed still.
+ */
 export type Beginning =
   | { verdict: 'go'; members: string[]; call: number; retriedAt: number }
   | { verdict: 'held'; forMs: number }
   | { verdict: 'busy'; forMs: number }
-  | { verdict: 'done'; members: string[] }
-  | { verdict: 'moved' };
+  | { verdict: 'done'; members: string[]; safe: boolean }
+  | { verdict: 'moved'; safe: boolean };
 
 /** What an attempt tells of the app: `neutral` where the app is not to blame, `auth` where it refuses our credentials. */
 export type Blame = 'good' | 'bad' | 'auth' | 'neutral';
@@ -38,7 +41,12 @@ export type Ending = {
   breaker: 'opened' | 'closed' | '';
   /** How long the breaker stays open from now, in milliseconds. */
   openForMs: number;
+  /** Whether as many replicas have it as are waited for, if any are. */
+  safe: boolean;
 };
+
+/** Writes until so many replicas have it; `safe` is false where they are away, and the master is not. */
+export type Safely = <T>(write: () => Promise<T>) => Promise<{ answer: T; safe: boolean }>;
 
 // Several attempts go through one run of a script; what is wrong with the data of one is told of that one alone.
 const EACH = `
@@ -247,35 +255,55 @@ return answers`;
  */
 export type Attempts = ReturnType<typeof createAttempts>;
 
-export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: string; retentionMs: number }) {
-  redis.defineCommand('attemptBegin', { lua: BEGIN });
-  redis.defineCommand('attemptEnd', { lua: END });
-  const commands = redis as unknown as Record<'attemptBegin' | 'attemptEnd', (...args: Arguments) => Promise<unknown>>;
+/** `ends`: what the end of an attempt is written over, and waited for by, where replicas are to have it. */
+export function createAttempts(
+  redis: Redis,
+  { prefix, retentionMs }: { prefix: string; retentionMs: number },
+  ends?: { connection: Redis; safely: Safely },
+) {
+  const commands = withScripts(redis);
+  const safeCommands = ends ? withScripts(ends.connection) : commands;
+  const safely: Safely = ends ? ends.safely : async (write) => ({ answer: await write(), safe: true });
   const retention = String(retentionMs);
-  const ofTenant = new Map<string, ReturnType<typeof createPair>>();
+  const ofTenant = new Map<string, ReturnType<typeof createScripts>>();
 
   /** In a Cluster one script has the keys of one tenant. */
-  function pairOf(tenant: string) {
+  function scriptsOf(tenant: string) {
     const known = ofTenant.get(tenant);
     if (known) return known;
-    const pair = createPair(tenant);
-    ofTenant.set(tenant, pair);
-    return pair;
+    const scripts = createScripts(tenant);
+    ofTenant.set(tenant, scripts);
+    return scripts;
   }
 
-  function createPair(tenant: string) {
+  function createScripts(tenant: string) {
     const keys = tenantKeys(prefix, tenant);
     const trail = auditKey(prefix, tenant);
+
+    function askBegin(over: Commands, all: readonly Question[]): Promise<unknown> {
+      const names = [keys.open, ...all.flatMap((one) => one.keys)];
+      return over.attemptBegin(names.length, ...names, retention, ...all.flatMap((one) => one.args));
+    }
+
+    function askEnd(over: Commands, all: readonly Question[]): Promise<unknown> {
+      const names = [keys.open, trail, keys.overdue, ...all.flatMap((one) => one.keys)];
+      return over.attemptEnd(names.length, ...names, ...all.flatMap((one) => one.args));
+    }
+
     return {
       keys,
-      begin: together<Question, BeginReply>(async (all) => {
-        const names = [keys.open, ...all.flatMap((one) => one.keys)];
-        return repliesOf(await commands.attemptBegin(names.length, ...names, retention, ...all.flatMap((q) => q.args)));
-      }, TOGETHER),
-      end: together<Question, EndReply>(async (all) => {
-        const names = [keys.open, trail, keys.overdue, ...all.flatMap((one) => one.keys)];
-        return repliesOf(await commands.attemptEnd(names.length, ...names, ...all.flatMap((one) => one.args)));
-      }, TOGETHER),
+      begin: together<Question, Reply<BeginReply>>(
+        async (all) => repliesOf({ answer: await askBegin(commands, all), safe: true }),
+        TOGETHER,
+      ),
+      beginSafely: together<Question, Reply<BeginReply>>(
+        async (all) => repliesOf(await safely(() => askBegin(safeCommands, all))),
+        TOGETHER,
+      ),
+      end: together<Question, Reply<EndReply>>(
+        async (all) => repliesOf(await safely(() => askEnd(safeCommands, all))),
+        TOGETHER,
+      ),
     };
   }
 
@@ -283,15 +311,20 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
     /** `leaseMs`: how long the account counts as being called, should this worker die. */
     async begin(of: { tenant: string; app: string; job: string; digest: string; leaseMs: number }): Promise<Beginning> {
       const { tenant, app, job, digest, leaseMs } = of;
-      const { keys, begin } = pairOf(tenant);
-      const [verdict, second, call, retriedAt] = await begin({
+      const { keys, begin, beginSafely } = scriptsOf(tenant);
+      const question = {
         keys: [keys.record(job), keys.account(app, digest), keys.lane(app)],
         args: [app, job, leaseMs],
-      });
-      if (verdict === 'moved') return { verdict };
+      };
+      const first = await begin(question);
+      // Who hears so finishes the job, on whichever master is there by then.
+      const isOver = first.reply[0] === 'done' || first.reply[0] === 'moved';
+      const { reply, safe } = ends && isOver ? await beginSafely(question) : first;
+      const [verdict, second, call, retriedAt] = reply;
+      if (verdict === 'moved') return { verdict, safe };
       if (verdict === 'busy' || verdict === 'held') return { verdict, forMs: Number(second) };
       const members = second === '' ? [job] : [job, ...String(second).split(' ')];
-      return verdict === 'done' ? { verdict, members } : { verdict, members, call, retriedAt: Number(retriedAt) };
+      return verdict === 'done' ? { verdict, members, safe } : { verdict, members, call, retriedAt: Number(retriedAt) };
     },
 
     /**
@@ -310,12 +343,12 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
       },
     ): Promise<Ending> {
       const { tenant, app, job, digest, members, joinable } = of;
-      const { keys, end } = pairOf(tenant);
+      const { keys, end } = scriptsOf(tenant);
       const { failureRatio, minimumCalls, window, openFor } = more.breaker;
       const { event, tenant: _, user, ...rest } = more.audit;
       // The script counts on this order: event, tenant, user.
       const fields = auditFields({ event, tenant, user, ...rest });
-      const [moved, breaker, openForMs, ...statuses] = await end({
+      const { reply, safe } = await end({
         keys: [keys.account(app, digest), keys.lane(app), ...members.map(keys.record)],
         args: [
           ...[members.length, fields.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
@@ -323,7 +356,8 @@ export function createAttempts(redis: Redis, { prefix, retentionMs }: { prefix: 
           ...[joinable ? 'joinable' : '', ...fields],
         ],
       });
-      return { statuses, moved: moved === 'moved', breaker, openForMs: Number(openForMs) };
+      const [moved, breaker, openForMs, ...statuses] = reply;
+      return { statuses, moved: moved === 'moved', breaker, openForMs: Number(openForMs), safe };
     },
   };
 }
@@ -336,6 +370,16 @@ type BeginReply = [verdict: Beginning['verdict'], second: string | number, call:
 
 type EndReply = [moved: string, breaker: Ending['breaker'], openForMs: number, ...Ending['statuses']];
 
-function repliesOf<Reply extends unknown[]>(replies: unknown): (Reply | Error)[] {
-  return (replies as Reply[]).map((reply) => (reply[0] === 'error' ? new ReplyError(String(reply[1])) : reply));
+type Reply<T> = { reply: T; safe: boolean };
+
+type Commands = Record<'attemptBegin' | 'attemptEnd', (...args: Arguments) => Promise<unknown>>;
+
+function withScripts(redis: Redis): Commands {
+  redis.defineCommand('attemptBegin', { lua: BEGIN });
+  redis.defineCommand('attemptEnd', { lua: END });
+  return redis as unknown as Commands;
+}
+
+function repliesOf<T extends unknown[]>({ answer, safe }: { answer: unknown; safe: boolean }): (Reply<T> | Error)[] {
+  return (answer as T[]).map((reply) => (reply[0] === 'error' ? new ReplyError(String(reply[1])) : { reply, safe }));
 }

@@ -64,6 +64,8 @@ export type CallDependencies = {
 const BUSY_STEP_MS = 500;
 // What a worker that dies leaves behind is free again this long after its call would have ended.
 const LEASE_MARGIN_MS = 5_000;
+// How often a job that may not be finished yet looks whether replicas have its end.
+const UNSAFE_STEP_MS = 1_000;
 const PENDING_STEP_MS = { least: 1_000, most: 600_000 };
 
 const BLAME: Record<FailureReason, Blame> = {
@@ -115,9 +117,12 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     const beginning = await (data.bulk ? bulkGate.pass(queue.name, begin) : begin());
     // It has made room for a single logout, and comes after it.
     if (beginning === undefined) return later(0);
-    if (beginning.verdict === 'moved') return;
+    if (beginning.verdict === 'moved') return over(beginning);
     // The worker that called the app may have died before it could say so to the queue.
-    if (beginning.verdict === 'done') return closed(tenant, beginning.members, []);
+    if (beginning.verdict === 'done') {
+      if (beginning.safe) await closed(tenant, beginning.members, []);
+      return over(beginning);
+    }
     if (beginning.verdict === 'busy') return later(Math.min(beginning.forMs, BUSY_STEP_MS));
     if (beginning.verdict === 'held') return hold(beginning.forMs);
 
@@ -169,6 +174,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       metrics.doneSeconds.observe({ tenant, app: id }, (at - data.acceptedAt) / 1000);
       logger.info({ ...facts, state, ms: at - data.acceptedAt }, 'account.revoked');
       await closed(tenant, members, ending.statuses);
+      return over(ending);
     }
 
     async function pending({ pending: { poll, afterMs, removed } }: Pending): Promise<void> {
@@ -231,9 +237,11 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       logger[delayMs === undefined ? 'warn' : 'info']({ ...facts, reason, delayMs, error }, 'attempt.failed');
       await closed(tenant, members, ending.statuses);
       if (pauseMs !== undefined) await queue.rateLimit(Math.max(1, pauseMs));
-      if (ending.moved) return;
+      if (ending.moved) return over(ending);
       if (pauseMs !== undefined) throw Worker.RateLimitError();
-      throw delayMs === undefined ? new UnrecoverableError(error.message) : new RetryLater(error, delayMs);
+      if (delayMs !== undefined) throw new RetryLater(error, delayMs);
+      // Given up only when that cannot be lost any more; it costs calls that are of no use, so fewer and fewer.
+      throw ending.safe ? new UnrecoverableError(error.message) : new RetryLater(error, growingDelayMs(job));
     }
 
     /** Keys may have been rotated since the job was read: what is written back is sealed with the first one of now. */
@@ -289,6 +297,11 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       else await queue.removeRateLimitKey();
     }
 
+    /** Where a replica without the end took over, a finished job would be missed. */
+    async function over({ safe }: { safe: boolean }): Promise<void> {
+      if (!safe) return later(UNSAFE_STEP_MS);
+    }
+
     async function later(ms: number): Promise<never> {
       await job.moveToDelayed(Date.now() + ms, token);
       throw new DelayedError();
@@ -299,6 +312,12 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     await queue.rateLimit(Math.max(1, Math.ceil(forMs)));
     throw Worker.RateLimitError();
   }
+}
+
+function growingDelayMs({ attemptsMade }: Job): number {
+  const failure = { reason: 'internal' as const, retryable: true };
+  const forever = { attempt: attemptsMade + 1, ageMs: 0, retryForMs: Number.POSITIVE_INFINITY };
+  return retryDelayMs(failure, forever) as number;
 }
 
 function failureOf(thrown: unknown, connector: string, deadline: AbortSignal): AppFailure {
