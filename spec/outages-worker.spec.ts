@@ -72,6 +72,27 @@ describe('a worker', () => {
     expect(revoked).toHaveLength(1);
   }, 60_000);
 
+  it('stands still, and finds its deadline over when another has long made its call: who is logged out next is called for', async () => {
+    const { endpoint, people } = stage;
+    const person = people.slice(0, 1);
+    endpoint.app.answerWith((res, _call, count) => {
+      if (count > 1) res.writeHead(204).end();
+    });
+    const delivery = { timeoutMs: 4_000 };
+    const halted = await stage.startWorker({ delivery });
+    await stage.accept(person);
+    await called(1);
+    halted.signal('SIGSTOP');
+    await stage.startWorker({ delivery });
+    await called(2, 20_000);
+    await stage.completed(1, 20_000);
+    halted.signal('SIGCONT');
+    await delay(3_000);
+    await stage.accept(person);
+    await called(3);
+    await stage.completed(2, 20_000);
+  }, 60_000);
+
   it('is told to stop under load: it ends in time, with exit code 0, and another one finishes', async () => {
     const { endpoint, people } = stage;
     endpoint.app.answerWith(HANGS);

@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 afterAll(() => okta.close());
 
-async function start(breaker: object, options: { prefix?: string } = {}): Promise<Gateway> {
+async function start(breaker: object, options: { prefix?: string; delivery?: object } = {}): Promise<Gateway> {
   const gateway = await startGateway(
     {
       tenants: [
@@ -42,7 +42,7 @@ async function start(breaker: object, options: { prefix?: string } = {}): Promis
               id: 'intranet',
               connector: 'webhook',
               options: { url: app.url, secret: SECRET },
-              delivery: { concurrency: 4, breaker },
+              delivery: { concurrency: 4, breaker, ...options.delivery },
             },
           ],
         },
@@ -184,3 +184,17 @@ it('Retry-After stops the lane of the app, for all accounts, and costs no attemp
   expect(app.calls).toHaveLength(CROWD.length + 1);
   expect((app.calls[1]?.at ?? 0) - (app.calls[0]?.at ?? 0)).toBeGreaterThan(1_900);
 });
+
+it('gives nothing up while it is open, however long that is: not what is held, and not what is sent to find out', async () => {
+  app.answerWith(answer(401));
+  const gateway = await start({ openFor: '1s' }, { delivery: { retryFor: '2s' } });
+  for (const name of CROWD) await revoke(gateway, name);
+  await eventually(
+    () => app.calls.length,
+    (calls) => calls >= 4,
+    20_000,
+  );
+  await all(gateway, ({ status }) => status === 'pending');
+  app.answerWith(answer(204));
+  await all(gateway, ({ status }) => status === 'completed');
+}, 40_000);

@@ -11,6 +11,7 @@ const PATH = '/global-token-revocation';
 
 let okta: Okta;
 let app: TargetApp;
+let operators: TargetApp;
 let gateway: Awaited<ReturnType<typeof startGateway>>;
 
 beforeAll(async () => {
@@ -18,12 +19,21 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   app = await startTargetApp();
+  operators = await startTargetApp();
   gateway = await startGateway({
+    alerts: { webhook: { url: operators.url, secret: SECRET } },
     tenants: [
       {
         id: 'default',
         trusts: [{ id: 'okta', issuers: [okta.issuer], client: CLIENT, keys: { jwksUri: okta.jwksUri } }],
-        apps: [{ id: 'intranet', connector: 'webhook', options: { url: app.url, secret: SECRET } }],
+        apps: [
+          {
+            id: 'intranet',
+            connector: 'webhook',
+            options: { url: app.url, secret: SECRET },
+            delivery: { retryFor: '4s' },
+          },
+        ],
       },
     ],
   });
@@ -34,6 +44,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await gateway.close();
   await app.close();
+  await operators.close();
 });
 afterAll(() => okta.close());
 
@@ -164,3 +175,23 @@ it('that are refused are refused together', async () => {
   await all(3, ({ status }) => status === 'failed');
   expect(app.calls).toHaveLength(2);
 });
+
+it('that come late have the whole of retryFor before them, and where it is given up each of them is told of', async () => {
+  app.answerWith(answer(500));
+  await revoke();
+  await eventually(
+    () => app.calls.length,
+    (calls) => calls >= 2,
+  );
+  await revoke();
+  const joinedAt = Date.now();
+  const [second, first] = await all(2, ({ status }) => status === 'failed');
+  expect(first?.apps.intranet?.at).toBe(second?.apps.intranet?.at);
+  expect((second?.apps.intranet?.at as number) - joinedAt).toBeGreaterThan(3_500);
+  const failed = await eventually(
+    () => operators.calls.map(({ body }) => JSON.parse(body) as { type: string; data: { revocationId: string } }),
+    (told) => told.length === 2,
+  );
+  const ids = new Set(failed.map(({ data }) => data.revocationId));
+  expect(ids).toEqual(new Set([first?.revocationId, second?.revocationId]));
+}, 40_000);

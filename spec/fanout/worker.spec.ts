@@ -96,6 +96,31 @@ describe('an app that asks for time', () => {
     expect((app.calls[1]?.at ?? 0) - (app.calls[0]?.at ?? 0)).toBeGreaterThanOrEqual(1_950);
   });
 
+  it('gets the longest that it asked for, not the last', async () => {
+    const held: (() => void)[] = [];
+    const app = await startApp((res, _call, count) => {
+      if (count > 2) res.writeHead(204).end();
+      else held.push(() => void res.writeHead(429, { 'retry-after': count === 1 ? '4' : '1' }).end());
+    });
+    const gateway = await startWith([webhookApp('intranet', app)]);
+    for (const name of CROWD.slice(0, 2)) await revoke(gateway, name);
+    await eventually(
+      () => held.length,
+      (count) => count === 2,
+    );
+    const askedAt = Date.now();
+    for (const answerNow of held) {
+      answerNow();
+      await delay(200);
+    }
+    await revoke(gateway);
+    await eventually(
+      () => app.calls.length,
+      (count) => count === 5,
+    );
+    expect((app.calls[2]?.at ?? 0) - askedAt).toBeGreaterThanOrEqual(3_900);
+  });
+
   it('gets it also where it only allows so many calls a second [ratePerSecond]', async () => {
     const app = await startApp();
     const gateway = await startWith([webhookApp('intranet', app, { ratePerSecond: 2 })]);

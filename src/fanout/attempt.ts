@@ -24,7 +24,15 @@ export type BreakerSettings = {
  * not `safe` may be otherwise once another master is there: then the job is needed still.
  */
 export type Beginning =
-  | { verdict: 'go'; members: string[]; call: number; retriedAt: number }
+  | {
+      verdict: 'go';
+      members: string[];
+      call: number;
+      /** When the job last began anew: joined, retried with all of its lane, or free to go after the breaker. */
+      renewedAt: number;
+      /** It finds out for the breaker whether the app is back. */
+      probe: boolean;
+    }
   | { verdict: 'held'; forMs: number }
   | { verdict: 'busy'; forMs: number }
   | { verdict: 'done'; members: string[]; safe: boolean }
@@ -38,6 +46,8 @@ export type Ending = {
   statuses: ('' | 'completed' | 'failed')[];
   /** Another job that waits for this account has taken the members over. */
   moved: boolean;
+  /** Another attempt of the same job has begun since, and its word counts: nothing was written. */
+  stale: boolean;
   breaker: 'opened' | 'closed' | '';
   /** How long the breaker stays open from now, in milliseconds. */
   openForMs: number;
@@ -69,12 +79,17 @@ local open, retention = KEYS[1], ARGV[1]
 local function begin(record, account, lane, app, job, lease)
   local state, batch = unpack(redis.call('HMGET', record, 'state:' .. app, 'batch:' .. app))
   if batch and batch ~= job then return {'moved'} end
-  local running, busyUntil, waiting, also, calls =
-    unpack(redis.call('HMGET', account, 'running', 'until', 'waiting', 'also:' .. job, 'calls:' .. job))
-  if state == 'revoked' or state == 'accepted' or state == 'none' then return {'done', also or ''} end
+  local running, busyUntil, waiting, also, calls, joined, told = unpack(redis.call('HMGET', account,
+    'running', 'until', 'waiting', 'also:' .. job, 'calls:' .. job, 'joined:' .. job, 'told:' .. job))
+  -- Whoever has joined it since is still to be called for.
+  if (state == 'revoked' or state == 'accepted' or state == 'none') and not also then
+    if waiting == job then redis.call('HDEL', account, 'waiting') end
+    return {'done', told or ''}
+  end
   if running and running ~= job and tonumber(busyUntil) > now then return {'busy', busyUntil - now} end
-  local held, probe, probeUntil, retriedAt =
-    unpack(redis.call('HMGET', lane, 'until', 'probe', 'probeUntil', 'retriedAt'))
+  local held, probe, probeUntil, retriedAt, retryAfter =
+    unpack(redis.call('HMGET', lane, 'until', 'probe', 'probeUntil', 'retriedAt', 'retryAfter'))
+  if retryAfter and tonumber(retryAfter) > now then return {'held', retryAfter - now} end
   if held then
     if tonumber(held) > now then return {'held', held - now} end
     if probe and probe ~= job and tonumber(probeUntil) > now then return {'held', math.min(probeUntil - now, 1000)} end
@@ -90,7 +105,8 @@ local function begin(record, account, lane, app, job, lease)
     redis.call('HDEL', record, 'completedAt')
     redis.call('ZADD', open, now, job)
   end
-  return {'go', also or '', call, retriedAt or '0'}
+  local renewedAt = math.max(tonumber(retriedAt or 0), tonumber(joined or 0))
+  return {'go', also or '', call, string.format('%.0f', renewedAt), held and 1 or 0}
 end
 
 local answers = {}
@@ -100,11 +116,11 @@ for i = 1, (#KEYS - 1) / 3 do
 end
 return answers`;
 
-// KEYS: open, trail, overdue; of each its account, lane, members. ARGV: of each the number of its members and of its
-// audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or the
+// KEYS: open, trail, overdue; of each its account, lane, members. ARGV: retention; of each the number of its members and
+// of its audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or the
 // connection was lost, is answered once more and not written again: others may have gone on from there.
 const END = `${EACH}
-local open, trail, overdue = KEYS[1], KEYS[2], KEYS[3]
+local open, trail, overdue, retention = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 
 local function append(name, app, entry)
   local log = (redis.call('HGET', name, 'log:' .. app) or '') .. entry .. '\\n'
@@ -126,7 +142,8 @@ end
 
 local function finish(k, a, members, fields)
   local account, lane = KEYS[k], KEYS[k + 1]
-  local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable = unpack(ARGV, a, a + 11)
+  local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable, call, retryAfterMs =
+    unpack(ARGV, a, a + 13)
   local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
   local answer, turn = {'', '', 0}, job .. ' ' .. at
 
@@ -134,6 +151,13 @@ local function finish(k, a, members, fields)
   local written, batch = unpack(redis.call('HMGET', KEYS[k + 2], 'app:' .. app, 'batch:' .. app))
   local moved = not over and joinable ~= '' and batch and batch ~= job
   if moved or written == details then return again(k, members, over, at, moved, turn) end
+  local running, calls, also, joined =
+    unpack(redis.call('HMGET', account, 'running', 'calls:' .. job, 'also:' .. job, 'joined:' .. job))
+  if call ~= '' and call ~= calls then
+    answer[1] = 'stale'
+    for i = 1, members do answer[i + 3] = '' end
+    return answer
+  end
 
   for i = 1, members do
     local record, status = KEYS[k + 1 + i], ''
@@ -145,7 +169,7 @@ local function finish(k, a, members, fields)
       if over and state == 'failed' then failed = failed + 1 elseif over then done = done + 1 end
       redis.call('HSET', record, 'state:' .. app, state, 'app:' .. app, details, 'done', done, 'failed', failed)
       if failure ~= '' then append(record, app, failure) end
-      redis.call('XADD', trail, '*', 'revocationId', id, unpack(ARGV, a + 12, a + 11 + fields))
+      redis.call('XADD', trail, '*', 'revocationId', id, unpack(ARGV, a + 14, a + 13 + fields))
       if over then
         if done + failed >= tonumber(total) then
           status = tonumber(failed) > 0 and 'failed' or 'completed'
@@ -157,7 +181,7 @@ local function finish(k, a, members, fields)
           redis.call('ZREM', open, id)
           redis.call('ZREM', overdue, id)
           redis.call('XADD', trail, '*', 'event', 'revocation.' .. status, 'revocationId', id,
-            unpack(ARGV, a + 14, a + 17))
+            unpack(ARGV, a + 16, a + 19))
         end
       elseif before == 'failed' then
         redis.call('HDEL', record, 'completedAt')
@@ -167,31 +191,42 @@ local function finish(k, a, members, fields)
     answer[i + 3] = status
   end
 
+  if running == job then redis.call('HDEL', account, 'running', 'until') end
   if over and state ~= 'failed' then
-    redis.call('HDEL', account, 'running', 'until', 'also:' .. job, 'calls:' .. job)
-  else
-    redis.call('HDEL', account, 'running', 'until')
+    if also then redis.call('HSET', account, 'told:' .. job, also) end
+    redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job, 'joined:' .. job)
   end
   if not over and joinable ~= '' then
     local waiting = redis.call('HGET', account, 'waiting')
     if waiting and waiting ~= job then
-      local also = redis.call('HGET', account, 'also:' .. waiting)
+      local others, theirs = unpack(redis.call('HMGET', account, 'also:' .. waiting, 'joined:' .. waiting))
       for i = 1, members do
         local record = KEYS[k + 1 + i]
         local id = string.match(record, '[^:]+$')
-        also = also and also .. ' ' .. id or id
+        others = others and others .. ' ' .. id or id
         redis.call('HSET', record, 'batch:' .. app, waiting)
       end
-      redis.call('HSET', account, 'also:' .. waiting, also)
-      redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job)
+      redis.call('HSET', account, 'also:' .. waiting, others)
+      if joined and tonumber(joined) > tonumber(theirs or 0) then
+        redis.call('HSET', account, 'joined:' .. waiting, joined)
+      end
+      redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job, 'joined:' .. job)
       answer[1] = 'moved'
     else
       redis.call('HSET', account, 'waiting', job)
     end
   end
+  redis.call('PEXPIRE', account, retention)
+
+  if retryAfterMs ~= '' then
+    local asked = now + retryAfterMs
+    if asked > tonumber(redis.call('HGET', lane, 'retryAfter') or 0) then
+      redis.call('HSET', lane, 'retryAfter', string.format('%.0f', asked))
+    end
+  end
 
   -- The breaker. Fields of a lane: until, since, trips, why, probe, probeUntil while it is open; turned, by whom it was
-  -- opened or closed; good:<n> and bad:<n>, the calls of each tenth of the window; paused, retriedAt.
+  -- opened or closed; good:<n> and bad:<n>, the calls of each tenth of the window; paused, retriedAt, retryAfter.
   local held, probe, tripped = unpack(redis.call('HMGET', lane, 'until', 'probe', 'trips'))
 
   local function counts()
@@ -212,7 +247,8 @@ local function finish(k, a, members, fields)
   if held then
     if probe == job and blame == 'good' then
       redis.call('HDEL', lane, 'until', 'since', 'trips', 'why', 'probe', 'probeUntil')
-      redis.call('HSET', lane, 'turned', 'closed ' .. turn)
+      -- What was held meanwhile has the whole of its time before it again.
+      redis.call('HSET', lane, 'turned', 'closed ' .. turn, 'retriedAt', string.format('%.0f', now))
       answer[2] = 'closed'
     elseif probe == job then
       redis.call('HDEL', lane, 'probe', 'probeUntil')
@@ -241,11 +277,11 @@ local function finish(k, a, members, fields)
   return answer
 end
 
-local answers, k, a = {}, 4, 1
+local answers, k, a = {}, 4, 2
 while k <= #KEYS do
   local members, fields = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
   answers[#answers + 1] = each(finish, k, a + 2, members, fields)
-  k, a = k + 2 + members, a + 14 + fields
+  k, a = k + 2 + members, a + 16 + fields
 end
 return answers`;
 
@@ -287,7 +323,7 @@ export function createAttempts(
 
     function askEnd(over: Commands, all: readonly Question[]): Promise<unknown> {
       const names = [keys.open, trail, keys.overdue, ...all.flatMap((one) => one.keys)];
-      return over.attemptEnd(names.length, ...names, ...all.flatMap((one) => one.args));
+      return over.attemptEnd(names.length, ...names, retention, ...all.flatMap((one) => one.args));
     }
 
     return {
@@ -309,7 +345,7 @@ export function createAttempts(
 
   return {
     /** `leaseMs`: how long the account counts as being called, should this worker die. */
-    async begin(of: { tenant: string; app: string; job: string; digest: string; leaseMs: number }): Promise<Beginning> {
+    async begin(of: Place & { leaseMs: number }): Promise<Beginning> {
       const { tenant, app, job, digest, leaseMs } = of;
       const { keys, begin, beginSafely } = scriptsOf(tenant);
       const question = {
@@ -320,11 +356,12 @@ export function createAttempts(
       // Who hears so finishes the job, on whichever master is there by then.
       const isOver = first.reply[0] === 'done' || first.reply[0] === 'moved';
       const { reply, safe } = ends && isOver ? await beginSafely(question) : first;
-      const [verdict, second, call, retriedAt] = reply;
+      const [verdict, second, call, renewedAt, probe] = reply;
       if (verdict === 'moved') return { verdict, safe };
       if (verdict === 'busy' || verdict === 'held') return { verdict, forMs: Number(second) };
       const members = second === '' ? [job] : [job, ...String(second).split(' ')];
-      return verdict === 'done' ? { verdict, members, safe } : { verdict, members, call, retriedAt: Number(retriedAt) };
+      if (verdict === 'done') return { verdict, members, safe };
+      return { verdict, members, call, renewedAt: Number(renewedAt), probe: probe === 1 };
     },
 
     /**
@@ -333,16 +370,23 @@ export function createAttempts(
      * Told again of the same end, with the same times, it answers as before and writes nothing.
      */
     async end(
-      of: { tenant: string; app: string; job: string; digest: string; members: readonly string[]; joinable: boolean },
+      of: Place & {
+        /** Which attempt of the job ends; without it, one that never began. */
+        call?: number;
+        members: readonly string[];
+        joinable: boolean;
+      },
       { state, ...details }: AppRecord,
       more: {
         blame: Blame;
         failure?: AttemptFailure;
+        /** How long the app wants to be left alone, by every job. */
+        retryAfterMs?: number | undefined;
         breaker: BreakerSettings;
         audit: Omit<AuditEntry, 'revocationId'> & { user: string };
       },
     ): Promise<Ending> {
-      const { tenant, app, job, digest, members, joinable } = of;
+      const { tenant, app, job, digest, call, members, joinable } = of;
       const { keys, end } = scriptsOf(tenant);
       const { failureRatio, minimumCalls, window, openFor } = more.breaker;
       const { event, tenant: _, user, ...rest } = more.audit;
@@ -353,22 +397,37 @@ export function createAttempts(
         args: [
           ...[members.length, fields.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
           ...[more.failure ? JSON.stringify(more.failure) : '', failureRatio, minimumCalls, window, openFor],
-          ...[joinable ? 'joinable' : '', ...fields],
+          ...[joinable ? 'joinable' : '', call ?? '', more.retryAfterMs ?? '', ...fields],
         ],
       });
-      const [moved, breaker, openForMs, ...statuses] = reply;
-      return { statuses, moved: moved === 'moved', breaker, openForMs: Number(openForMs), safe };
+      const [what, breaker, openForMs, ...statuses] = reply;
+      const [moved, stale] = [what === 'moved', what === 'stale'];
+      return { statuses, moved, stale, breaker, openForMs: Number(openForMs), safe };
+    },
+
+    /** Those who joined the job know that it is done: a worker that takes it over need not tell them again. */
+    async told({ tenant, app, job, digest }: Place): Promise<void> {
+      await redis.hdel(scriptsOf(tenant).keys.account(app, digest), `told:${job}`);
     },
   };
 }
+
+/** A job, and the account of an app that it is for. */
+type Place = { tenant: string; app: string; job: string; digest: string };
 
 type Arguments = (string | number)[];
 
 type Question = { keys: string[]; args: Arguments };
 
-type BeginReply = [verdict: Beginning['verdict'], second: string | number, call: number, retriedAt: string];
+type BeginReply = [
+  verdict: Beginning['verdict'],
+  second: string | number,
+  call: number,
+  renewedAt: string,
+  probe: number,
+];
 
-type EndReply = [moved: string, breaker: Ending['breaker'], openForMs: number, ...Ending['statuses']];
+type EndReply = [what: string, breaker: Ending['breaker'], openForMs: number, ...Ending['statuses']];
 
 type Reply<T> = { reply: T; safe: boolean };
 

@@ -120,13 +120,13 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     if (beginning.verdict === 'moved') return over(beginning);
     // The worker that called the app may have died before it could say so to the queue.
     if (beginning.verdict === 'done') {
-      if (beginning.safe) await closed(tenant, beginning.members, []);
+      if (beginning.safe) await tell(beginning.members, []);
       return over(beginning);
     }
     if (beginning.verdict === 'busy') return later(Math.min(beginning.forMs, BUSY_STEP_MS));
     if (beginning.verdict === 'held') return hold(beginning.forMs);
 
-    const { members, call, retriedAt } = beginning;
+    const { members, call, renewedAt, probe } = beginning;
     const facts = { revocationId, tenant, app: id, connector: connector.name, attempt: call };
     const startedAt = now();
     if (call === 1) metrics.firstAttemptSeconds.observe({ tenant, app: id }, (startedAt - data.acceptedAt) / 1000);
@@ -173,7 +173,7 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       metrics.attempts.inc({ tenant, app: id, result: state });
       metrics.doneSeconds.observe({ tenant, app: id }, (at - data.acceptedAt) / 1000);
       logger.info({ ...facts, state, ms: at - data.acceptedAt }, 'account.revoked');
-      await closed(tenant, members, ending.statuses);
+      await tell(members, ending.statuses);
       return over(ending);
     }
 
@@ -203,7 +203,8 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
     async function failed(failure: AppFailure): Promise<void> {
       const { reason, error, retryAfterMs } = failure;
       const at = now();
-      const ageMs = at - Math.max(data.acceptedAt, data.retriedAt ?? 0, retriedAt);
+      // While the app is away nothing is given up: a probe is there to find out, not to be spent.
+      const ageMs = probe ? 0 : at - Math.max(data.acceptedAt, data.retriedAt ?? 0, renewedAt);
       const delayMs = retryDelayMs(failure, { attempt: job.attemptsMade + 1, ageMs, retryForMs: delivery.retryFor });
       // An app that says when it can be called again says so for every account.
       const pauseMs =
@@ -221,13 +222,15 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
         await job.updateData(rest);
       }
       if (delayMs === undefined) {
-        await alerts?.raise({ type: 'job.failed', tenant, app: id, revocationId, reason, attempts: call, at });
+        const alert = { type: 'job.failed' as const, tenant, app: id, reason, attempts: call, at };
+        await Promise.all(members.map((member) => alerts?.raise({ ...alert, revocationId: member })));
       }
       const ending = await end(
         { state, attempts: call, at, reason, tookMs, ...nextAttempt, ...removedWith() },
         {
           blame: BLAME[reason],
           failure: { at, tookMs, reason, ...nextAttempt },
+          retryAfterMs: pauseMs,
           audit: { event, tenant, user: data.user, app: id, reason, attempt: call },
         },
         !keepsPoll && data.removed === undefined,
@@ -281,7 +284,12 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       more: Omit<Parameters<Attempts['end']>[2], 'breaker'>,
       joinable = false,
     ): Promise<Ending> {
-      const ending = await attempts.end({ ...here, members, joinable }, record, { ...more, breaker: delivery.breaker });
+      const of = { ...here, call, members, joinable };
+      const ending = await attempts.end(of, record, { ...more, breaker: delivery.breaker });
+      if (ending.stale) {
+        logger.warn({ ...facts, state: record.state }, 'attempt.superseded');
+        return later(BUSY_STEP_MS);
+      }
       if (ending.breaker !== '') await turned(ending, record.reason);
       return ending;
     }
@@ -295,6 +303,11 @@ export function callApp(dependencies: CallDependencies, app: App, queue: Queue<A
       await alerts?.raise({ type: event, tenant, app: id, ...(reason && { reason }), at });
       if (breaker === 'opened') await queue.rateLimit(openForMs);
       else await queue.removeRateLimitKey();
+    }
+
+    async function tell(of: readonly string[], statuses: Ending['statuses']): Promise<void> {
+      await closed(tenant, of, statuses);
+      if (of.length > 1) await attempts.told(here);
     }
 
     /** Where a replica without the end took over, a finished job would be missed. */

@@ -83,6 +83,8 @@ export function createLanes(
     },
 
     async resume(name: Name): Promise<void> {
+      // As long as it was paused nobody called.
+      await redis.hset(laneKey(name), 'retriedAt', String(now()));
       await queueOf(name).resume();
       await redis.hdel(laneKey(name), 'paused');
     },
@@ -92,6 +94,7 @@ export function createLanes(
       const queue = queueOf(name);
       await redis.hset(laneKey(name), 'retriedAt', String(now()));
       // A probe may go at once, whatever the breaker or Retry-After say.
+      await redis.hdel(laneKey(name), 'retryAfter');
       if (await redis.hexists(laneKey(name), 'until')) await redis.hset(laneKey(name), 'until', '0');
       await queue.removeRateLimitKey();
       await queue.retryJobs({ state: 'failed' });

@@ -42,7 +42,8 @@ export type RevocationRecord = Omit<Revocation, 'accounts'> & {
 };
 
 // Fields of a record: revocation, total, done, failed, completedAt; state:<app>, app:<app>, log:<app>, batch:<app>.
-// Fields of an account: waiting (the job that can be joined), running and until, also:<job> (who joined it).
+// Fields of an account: waiting (the job that can be joined), running and until; calls:<job>, also:<job> (who joined it),
+// joined:<job> (when the last of them was accepted), told:<job> (who is to be told that it is done).
 const OPEN = `
 local id = string.match(KEYS[1], '[^:]+$')
 local apps = (#KEYS - 4)
@@ -71,10 +72,12 @@ for i = 1, apps do
       local also = redis.call('HGET', account, 'also:' .. waiting)
       redis.call('HSET', account, 'also:' .. waiting, also and also .. ' ' .. id or id)
       redis.call('HSET', KEYS[1], 'batch:' .. app, waiting)
+      local joined = redis.call('HGET', account, 'joined:' .. waiting)
+      if tonumber(joined or 0) < tonumber(ARGV[2]) then redis.call('HSET', account, 'joined:' .. waiting, ARGV[2]) end
     else
       redis.call('HSET', account, 'waiting', id)
-      redis.call('PEXPIRE', account, ARGV[3])
     end
+    redis.call('PEXPIRE', account, ARGV[3])
     jobs[i] = waiting or id
   elseif state == 'waiting' or state == 'retrying' or state == 'pending' then
     jobs[i] = redis.call('HGET', KEYS[1], 'batch:' .. app) or id
