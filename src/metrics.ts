@@ -32,6 +32,12 @@ export function createMetrics() {
       labelNames: ['tenant', 'app', 'reason'],
       registers,
     }),
+    unforeseenFailures: new Counter({
+      name: 'universal_logout_unforeseen_failures_total',
+      help: 'Attempts at jobs that ended as nothing foresaw, which are repeated: the log has job.threw.',
+      labelNames: ['queue'],
+      registers,
+    }),
     firstAttemptSeconds: new Histogram({
       name: 'universal_logout_first_attempt_seconds',
       help: 'Time from acceptance to the first call of one app.',

@@ -7,6 +7,7 @@ import type { RedisClient as Redis } from '../redis.js';
 import { jobOptions } from './job.js';
 import type { FailureReason } from './record.js';
 import { retryDelayMs } from './retry.js';
+import { tellUnforeseen } from './unforeseen.js';
 import { RetryLater, workerOptions } from './worker-options.js';
 
 const QUEUE = '{alerts}';
@@ -43,7 +44,10 @@ export function startAlerts(dependencies: {
     ...{ connection, prefix, skipVersionCheck: true },
     ...(telemetry && { telemetry }),
   });
-  const worker = new Worker<Alert>(QUEUE, tell, workerOptions(connection, prefix, telemetry));
+  const told = tellUnforeseen(tell, ({ job, error, news }) => {
+    if (news) onError(new Error(`alert: job ${job.id} threw`, { cause: error }));
+  });
+  const worker = new Worker<Alert>(QUEUE, told, workerOptions(connection, prefix, telemetry));
   queue.on('error', onError);
   worker.on('error', onError);
 

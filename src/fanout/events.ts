@@ -9,6 +9,7 @@ import type { Closed } from './call-app.js';
 import { jobOptions } from './job.js';
 import type { RevocationRecord, RevocationRecords } from './record.js';
 import { retryDelayMs } from './retry.js';
+import { tellUnforeseen } from './unforeseen.js';
 import { RetryLater, workerOptions } from './worker-options.js';
 
 const TIMEOUT_MS = 10_000;
@@ -40,7 +41,10 @@ export function startEvents(dependencies: EventsDependencies) {
   const lanes = receivers.map((receiver) => {
     const name = `{events.${receiver.tenant}.${receiver.id}}`;
     const queue = new Queue<EventJob>(name, { connection, prefix, skipVersionCheck: true });
-    const worker = new Worker<EventJob>(name, tell(receiver), workerOptions(connection, prefix));
+    const told = tellUnforeseen(tell(receiver), ({ job, error, news }) => {
+      if (news) onError(new Error(`events: job ${job.id} threw`, { cause: error }), receiver);
+    });
+    const worker = new Worker<EventJob>(name, told, workerOptions(connection, prefix));
     queue.on('error', (error) => onError(error, receiver));
     worker.on('error', (error) => onError(error, receiver));
     return { receiver, queue, worker };

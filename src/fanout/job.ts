@@ -57,6 +57,8 @@ export const jobOptions = {
   removeOnComplete: true,
   attempts: 1_000_000,
   backoff: { type: 'custom' },
+  // The log has them; here a job that fails for days would gather them without end.
+  stackTraceLimit: 0,
 } satisfies JobsOptions;
 
 /** Two jobs with the same digest ask an app for the very same thing. */

@@ -5,6 +5,9 @@ import type { RedisClient as Redis } from '../redis.js';
 // A worker that was killed holds its jobs until their locks end; these bring them back within ten seconds.
 const LOCK_MS = 5_000;
 const STALLED_CHECK_MS = 2_000;
+// What nothing foresaw: short troubles, as the replacement of a master, are over within the first ones.
+const REPEAT_MS = { least: 1_000, most: 60_000 };
+const REPEATED_SOON = 5;
 
 /** Thrown to have a job tried again; how long to wait is `retry`'s decision. */
 export class RetryLater extends Error {
@@ -27,6 +30,13 @@ export function workerOptions(connection: Redis, prefix: string, telemetry?: Tel
     // A lane that somebody resumes moves within a second.
     maximumRateLimitDelay: 1_000,
     skipVersionCheck: true,
-    settings: { backoffStrategy: (_attempts, _type, error) => (error instanceof RetryLater ? error.delayMs : 1_000) },
+    settings: {
+      backoffStrategy: (attempts, _type, error) => (error instanceof RetryLater ? error.delayMs : repeatMs(attempts)),
+    },
   } satisfies WorkerOptions;
+}
+
+/** Doubles, so that nobody waits for the repeat much longer than the trouble has lasted. */
+function repeatMs(attempts: number): number {
+  return Math.min(REPEAT_MS.least * 2 ** Math.max(0, attempts - REPEATED_SOON), REPEAT_MS.most);
 }

@@ -9,6 +9,7 @@ import { type App, type CallDependencies, callApp } from './call-app.js';
 import { createEvidenceStore } from './evidence.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
 import { type SpreadDependencies, spread } from './spread.js';
+import { tellUnforeseen } from './unforeseen.js';
 import { type Watched, watch } from './watchdog.js';
 import { workerOptions } from './worker-options.js';
 
@@ -61,11 +62,15 @@ export function startWorkers(given: WorkerDependencies) {
   /** A worker that can be replaced, and what the watchdog has to know of it. */
   function work(queue: Queue, processor: Processor, more: Partial<WorkerOptions>): Watched {
     const activity = { active: 0, begunAt: 0 };
+    const told = tellUnforeseen(processor, ({ job, error, news }) => {
+      metrics.unforeseenFailures.inc({ queue: queue.name });
+      if (news) logger.error({ queue: queue.name, revocationId: job.id, error }, 'job.threw');
+    });
     const counted: Processor = async (job, token) => {
       activity.active += 1;
       activity.begunAt = performance.now();
       try {
-        return await processor(job, token);
+        return await told(job, token);
       } finally {
         activity.active -= 1;
       }
