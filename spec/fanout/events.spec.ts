@@ -132,6 +132,103 @@ it('tells again, with the same ids, until it is heard', async () => {
   expect(new Set(sets.map(jti)).size).toBe(1);
 });
 
+describe('of a revocation that failed and is retried', () => {
+  // The event may be out before the queue of the app knows that its job has failed.
+  const retry = (revocationId: string) =>
+    eventually(
+      async () => {
+        const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+        const answered = await fetch(`${gateway.url}/api/revocations/${revocationId}/retry`, {
+          method: 'POST',
+          headers,
+        });
+        return (await answered.json()) as { apps: { result: string }[] };
+      },
+      ({ apps }) => apps.some(({ result }) => result === 'retried'),
+    );
+  const heard: { type: string; id: string; states: string[] }[] = [];
+  let deaf: boolean;
+  let unheard: number;
+  beforeEach(() => {
+    heard.length = 0;
+    unheard = 0;
+    deaf = false;
+    app.answerWith(answer(400));
+    hook.answerWith((res, call) => {
+      const { type, data } = verified(call) as { type: string; data: { apps: { state: string }[] } };
+      const states = data.apps.map(({ state }) => state);
+      if (deaf) unheard += 1;
+      else heard.push({ type, id: String(call.headers['webhook-id']), states });
+      res.writeHead(deaf ? 503 : 204).end();
+    });
+  });
+
+  const types = () => heard.map(({ type }) => type);
+  const hears = (...expected: string[]) =>
+    eventually(types, (seen) => JSON.stringify(seen) === JSON.stringify(expected.map((one) => `revocation.${one}`)));
+  const missed = () =>
+    eventually(
+      () => unheard,
+      (count) => count === 1,
+    );
+  // The first repeat comes after a second, a quarter more or less.
+  const repeated = () => new Promise((done) => setTimeout(done, 1_500));
+
+  it('a receiver that was away hears nothing while it is not over, and then how it ended', async () => {
+    let release = () => {};
+    deaf = true;
+    const revocationId = await revoke();
+    await missed();
+    app.answerWith((res) => {
+      release = () => res.writeHead(204).end();
+    });
+    await retry(revocationId);
+    await calls(app, 2);
+    deaf = false;
+    await repeated();
+    expect(heard).toEqual([]);
+    release();
+    await hears('completed');
+    await calls(caep, 2);
+  });
+
+  it('a receiver that was away hears of no failure after the success', async () => {
+    deaf = true;
+    const revocationId = await revoke();
+    await missed();
+    app.answerWith(answer(204));
+    deaf = false;
+    await retry(revocationId);
+    await hears('completed');
+    await repeated();
+    expect(heard).toEqual([expect.objectContaining({ type: 'revocation.completed', states: ['revoked'] })]);
+  });
+
+  it('a receiver that was away hears of two failures once', async () => {
+    deaf = true;
+    const revocationId = await revoke();
+    await missed();
+    await retry(revocationId);
+    await calls(app, 2);
+    deaf = false;
+    await hears('failed');
+    await repeated();
+    expect(types()).toEqual(['revocation.failed']);
+  });
+
+  it('a receiver that heard of the failure hears how the retry ended, each under an id of its own', async () => {
+    const revocationId = await revoke();
+    await hears('failed');
+    await retry(revocationId);
+    await hears('failed', 'failed');
+    app.answerWith(answer(204));
+    await retry(revocationId);
+    await hears('failed', 'failed', 'completed');
+    expect(new Set(heard.map(({ id }) => id)).size).toBe(3);
+    expect(heard.map(({ states }) => states)).toEqual([['failed'], ['failed'], ['revoked']]);
+  });
+});
+
 it('keeps persons out of its jobs', async () => {
   for (const one of [hook, caep]) one.answerWith(answer(503));
   await revoke();

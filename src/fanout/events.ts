@@ -21,7 +21,10 @@ export type Receiver = { tenant: string; id: string } & (
   | { caep: { url: string; audience: string; bearer?: string | undefined; subject: 'email' | 'opaque' } }
 );
 
-type EventJob = { revocationId: string };
+/** How the revocation ended, and when: it may end anew where somebody has it retried. */
+type EventJob = { revocationId: string; status: 'completed' | 'failed'; completedAt: number };
+
+type Over = RevocationRecord & Omit<EventJob, 'revocationId'>;
 
 export type EventsDependencies = {
   connection: Redis;
@@ -52,8 +55,10 @@ export function startEvents(dependencies: EventsDependencies) {
 
   function tell(receiver: Receiver) {
     return async (job: Job<EventJob>): Promise<void> => {
-      const record = await records.read(receiver.tenant, job.data.revocationId);
-      if (!record) return;
+      const { revocationId, status, completedAt } = job.data;
+      const record = await readOver(receiver.tenant, revocationId);
+      // Retried in the meantime: it is not over, or that it is has a job of its own.
+      if (!record || record.status !== status || record.completedAt !== completedAt) return;
       try {
         await ('webhook' in receiver ? sendWebhook(receiver.webhook, record) : sendSet(receiver.caep, record));
       } catch (error) {
@@ -68,14 +73,20 @@ export function startEvents(dependencies: EventsDependencies) {
 
   const call = () => ({ send: callContext.send, signal: AbortSignal.timeout(TIMEOUT_MS), now: () => new Date(now()) });
 
-  async function sendWebhook({ url, secret }: { url: string; secret: string }, record: RevocationRecord) {
-    const { revocationId, tenant, user, mode, status, acceptedAt, completedAt = now(), apps } = record;
+  async function readOver(tenant: string, revocationId: string): Promise<Over | undefined> {
+    const record = await records.read(tenant, revocationId);
+    if (!record || record.status === 'pending' || record.completedAt === undefined) return undefined;
+    return { ...record, status: record.status, completedAt: record.completedAt };
+  }
+
+  async function sendWebhook({ url, secret }: { url: string; secret: string }, record: Over) {
+    const { revocationId, tenant, user, mode, status, acceptedAt, completedAt, apps } = record;
     const data = {
       ...{ revocationId, tenant, user, mode, acceptedAt: iso(acceptedAt), tookMs: completedAt - acceptedAt },
       apps: Object.entries(apps).map(([app, { state }]) => ({ app, state })),
     };
     const body = JSON.stringify({ type: `revocation.${status}`, timestamp: iso(completedAt), data });
-    const headers = signedHeaders([secret], `event_${revocationId}_${status}`, new Date(now()), body);
+    const headers = signedHeaders([secret], idOf(record), new Date(now()), body);
     await request('events: POST of a webhook', url, { method: 'POST', headers, body }, call());
   }
 
@@ -98,19 +109,21 @@ export function startEvents(dependencies: EventsDependencies) {
     await request('events: POST of a SET', target.url, message, call());
   }
 
-  /** A revocation that is over is told to every receiver of its tenant, once, also where it is called twice. */
+  /** A revocation that is over is told to every receiver of its tenant, once for each time, also where it is called twice. */
   const closed: Closed = async (tenant, revocationIds, statuses) => {
     const mine = lanes.filter(({ receiver }) => receiver.tenant === tenant);
     if (mine.length === 0) return;
     await Promise.all(
       revocationIds.map(async (revocationId, index) => {
-        const status = statuses[index] ?? (await records.read(tenant, revocationId))?.status;
-        if (status !== 'completed' && status !== 'failed') return;
+        if (statuses[index] === '') return;
+        const over = await readOver(tenant, revocationId);
+        if (!over) return;
+        const { status, completedAt } = over;
         for (const { receiver, queue } of mine) {
           // Sessions may live on where an app was not reached: CAEP has no word for that.
           if ('caep' in receiver && status === 'failed') continue;
-          const opts = { ...jobOptions, removeOnFail: { age: 30 * 86_400 }, jobId: `${revocationId}_${status}` };
-          await queue.add('event', { revocationId }, opts);
+          const opts = { ...jobOptions, removeOnFail: { age: 30 * 86_400 }, jobId: idOf(over) };
+          await queue.add('event', { revocationId, status, completedAt }, opts);
         }
       }),
     );
@@ -123,6 +136,11 @@ export function startEvents(dependencies: EventsDependencies) {
       await Promise.all(lanes.map(({ queue }) => queue.close()));
     },
   };
+}
+
+/** Of the job and of the message. */
+function idOf({ revocationId, status, completedAt }: Over): string {
+  return `event_${revocationId}_${status}_${completedAt}`;
 }
 
 function iso(ms: number): string {
