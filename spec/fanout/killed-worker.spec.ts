@@ -68,6 +68,12 @@ it('is replaced within ten seconds: each app is called again, with the same webh
     (at) => at > 0,
   );
 
+  // Nobody else takes up what the dead one kept for itself.
+  const left = await database.redis.keys('ul:{canary.*');
+  const kept = left.filter((key) => /:(meta|id|events)$/.test(key));
+  expect(kept).toHaveLength(3);
+  for (const key of kept) expect(await database.redis.ttl(key)).toBeGreaterThan(0);
+
   const successor = await startGateway(
     { tenants },
     { roles: ['worker'], prefix: 'ul', config: { redisUrl: database.url } },

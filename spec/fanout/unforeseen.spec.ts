@@ -260,7 +260,11 @@ it('an event whose person cannot be looked up: told with the job and the receive
     (count) => count >= 2,
   );
   expect(told).toEqual([
-    [expect.stringMatching(/^events: job event_rev_1_completed_\d+ threw$/), 'the directory is not as it should be', 'caep'],
+    [
+      expect.stringMatching(/^events: job event_rev_1_completed_\d+ threw$/),
+      'the directory is not as it should be',
+      'caep',
+    ],
   ]);
 });
 

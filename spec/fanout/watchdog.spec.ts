@@ -112,6 +112,31 @@ it('a process is ready when a job has gone through a worker of its own, and says
   expect(keys.filter((key) => /:(completed|failed)$/.test(key))).toEqual([]);
 });
 
+it('what its canary leaves in Redis goes by itself where nobody renews it, and is small however long it flies', async () => {
+  const gateway = await startGateway({ tenants: [{ id: 'default' }] }, { roles: ['worker'] });
+  open.push(gateway);
+  const lifetimes = async () => {
+    const keys = await gateway.redis.keys(`${gateway.prefix}:{canary.*`);
+    const kept = keys.filter((key) => /:(meta|id|events)$/.test(key));
+    return Promise.all(kept.map((key) => gateway.redis.ttl(key)));
+  };
+  await eventually(lifetimes, (seen) => seen.length === 3 && seen.every((ttl) => ttl > 0 && ttl <= 600));
+
+  const [meta = ''] = await gateway.redis.keys(`${gateway.prefix}:{canary.*:meta`);
+  const name = meta.slice(gateway.prefix.length + 1, -':meta'.length);
+  const queue = new Queue(name, { connection, prefix: gateway.prefix, skipMetasUpdate: true });
+  open.push(queue);
+  await queue.addBulk(
+    Array.from({ length: 100 }, () => ({ name: 'canary', data: {}, opts: { removeOnComplete: true } })),
+  );
+  await eventually(
+    () => queue.getJobCountByTypes('wait', 'active'),
+    (count) => count === 0,
+  );
+  // Redis cuts whole blocks of a hundred off.
+  expect(await gateway.redis.xlen(`${gateway.prefix}:${name}:events`)).toBeLessThan(200);
+});
+
 it('a process without workers does not wait for any', async () => {
   const gateway = await startGateway({ tenants: [{ id: 'default' }] }, { roles: ['api'] });
   open.push(gateway);

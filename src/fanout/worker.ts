@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Processor, Queue, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
+import { type Processor, Queue, type QueueOptions, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
 import type { RedisClient as Redis } from '../redis.js';
 import { BULK_AT_ONCE, createBulkGate } from './bulk-gate.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
@@ -18,6 +18,8 @@ const CLOSE_WITHIN_MS = 8_000;
 // A lane can only be paused for a while (429, breaker) where its queue has a limit; this one is never reached.
 const NO_LIMIT = 1_000_000_000;
 const CANARY_EVERY_MS = 2_000;
+// Longer than any halt of a process or of Redis from which both carry on.
+const CANARY_KEPT_S = 600;
 
 export type HandOver = { connection: Redis; acknowledged: (write: () => Promise<void>) => Promise<void> };
 
@@ -49,7 +51,7 @@ export function startWorkers(given: WorkerDependencies) {
 
   const traced = telemetry ? { telemetry } : {};
 
-  function openQueue<Data>(name: string, more: { telemetry?: Telemetry; connection?: Redis } = {}): Queue<Data> {
+  function openQueue<Data>(name: string, more: Partial<QueueOptions> = {}): Queue<Data> {
     const queue = new Queue<Data>(name, { connection, prefix, skipVersionCheck: true, ...more });
     queue.on('error', logError);
     return queue;
@@ -99,10 +101,13 @@ export function startWorkers(given: WorkerDependencies) {
   const spreadOne = spread(dependencies, new Map(entrances.map((entrance) => [entrance.queue.name, entrance])));
 
   // A job that goes through Redis and a worker of this process and back: the process is alive if that is.
-  const canary = openQueue(`{canary.${randomUUID()}}`);
+  const canary = openQueue(`{canary.${randomUUID()}}`, { streams: { events: { maxLen: 1 } } });
   let canaryBackAt = performance.now();
   const fly = async () => {
     await canary.add('canary', {}, { jobId: 'canary', removeOnComplete: true });
+    // A process that is killed leaves them behind, and nobody else knows of them.
+    const keys = [...Object.values(canary.keys), canary.toKey('canary')];
+    await Promise.all(keys.map((key) => connection.expire(key, CANARY_KEPT_S)));
   };
   const flights = setInterval(() => void fly().catch(logError), CANARY_EVERY_MS);
   void fly().catch(logError);
