@@ -340,6 +340,44 @@ describe('told by Redis', () => {
     await eventually(next.me, ({ status }) => status === 401);
   });
 
+  it('of the logout of somebody else, it still has an answer up to staleMs while the gateway is away', async () => {
+    // Shorter than cacheMs, which says nothing of how long an answer that is asked for again may serve.
+    const site = await startToldSite({ staleMs: 1_500 });
+    const [email, other] = [await somebody(), await somebody()];
+    const device = await site.signIn(email);
+    await expectGood(device);
+    const start = performance.now();
+    await logOut(other);
+    front.answerWith((req) => req.socket.destroy());
+    await eventually(
+      async () => {
+        await expectGood(device);
+        return site.errors.length;
+      },
+      (number) => number > 0,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 1_600 - (performance.now() - start)));
+    await expectUnknown(device);
+  });
+
+  it('of a first logout while the gateway is away, it refuses as soon as the gateway is back', async () => {
+    const site = await startToldSite();
+    const email = await somebody();
+    const device = await site.signIn(email);
+    await expectGood(device);
+    front.answerWith((req) => req.socket.destroy());
+    await logOut(email);
+    await eventually(
+      async () => {
+        await expectGood(device);
+        return site.errors.length;
+      },
+      (number) => number > 0,
+    );
+    front.through();
+    await expectEnded(device);
+  });
+
   it('it is not told by another tenant', async () => {
     const site = await startToldSite();
     const device = await site.signIn(await somebody());

@@ -1,4 +1,4 @@
-/** What the gateway says of people's watermarks, kept for a moment, and forgotten as soon as Redis tells of a change. */
+/** What the gateway says of people's watermarks, kept for a moment, and asked for again as soon as Redis tells of a change. */
 import type { Redis } from 'ioredis';
 
 const ASK_WITHIN_MS = 2_000;
@@ -23,7 +23,8 @@ export type WatermarksOptions = {
 };
 
 type Answer = { user: string | null; watermark: Watermark };
-type Kept = Answer & { at: number };
+/** `doubted`: a change may have been missed. It is asked for again, and serves only while the gateway does not answer. */
+type Kept = Answer & { at: number; doubted?: true };
 
 /** Throws TypeError where `gateway` is no URL. */
 export function createWatermarks(options: WatermarksOptions) {
@@ -39,7 +40,7 @@ export function createWatermarks(options: WatermarksOptions) {
     const [[kind, value] = []] = Object.entries(person);
     const key = JSON.stringify([kind, value]);
     const before = kept.get(key);
-    if (before && Date.now() - before.at < cacheMs) return before.watermark;
+    if (before && !before.doubted && Date.now() - before.at < cacheMs) return before.watermark;
     try {
       return (await (underWay.get(key) ?? ask(key, String(kind), String(value)))).watermark;
     } catch (error) {
@@ -113,18 +114,18 @@ export function createWatermarks(options: WatermarksOptions) {
 
   function changed(message: string): void {
     const [user = '', time] = message.split(' ');
-    // Who has no watermark yet is not named by the gateway, and may be the very one.
+    // Who has no watermark yet is not named by the gateway, and may be the very one. Forgotten, nobody who was never
+    // logged out would get in while the gateway is away, over the logout of anybody.
     for (const [key, answer] of kept) {
       const named = answer.user ?? (key === JSON.stringify(['id', user]) ? user : null);
-      if (named === null) kept.delete(key);
+      if (named === null) answer.doubted = true;
       else if (named === user) answer.watermark = Math.max(answer.watermark ?? 0, Number(time));
     }
     underWay.clear();
   }
 
-  /** Changes may have been missed: nothing is fresh, though it may still serve while the gateway does not answer. */
   function askAgain(): void {
-    for (const answer of kept.values()) answer.at = Math.min(answer.at, Date.now() - cacheMs);
+    for (const answer of kept.values()) answer.doubted = true;
     underWay.clear();
   }
 
