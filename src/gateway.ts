@@ -72,20 +72,22 @@ export async function openGateway(
 ) {
   const { settings } = config;
   const logger = createLogger(config.logLevel);
+  // Whatever can fail without Redis comes first: an open Redis keeps the process alive, and the data directory claimed.
+  const dataKeys = await loadDataKeys(config);
+  const signingKeys = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
+  const apps = appsToCall(config);
+  const telemetry = config.otlpEndpoint ? (await import('./telemetry.js')).startTelemetry() : undefined;
   const embedded = config.redisUrl
     ? undefined
     : await startEmbeddedRedis({ dataDir: config.dataDir, onRestart: (why) => logger.warn(why) });
   const location: RedisLocation = embedded ?? { url: config.redisUrl as string };
   const redis = connectForRequests(location);
   redis.on('error', (error) => logger.debug({ error }, 'redis'));
-  const dataKeys = await loadDataKeys(config);
-  const signingKeys = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
   const outbound = createOutbound(settings.outbound);
   const metrics = createMetrics();
   const tenants = settings.tenants.map(({ id }) => id);
   const keep = { prefix, retentionMs: settings.retention.revocations };
   const records = createRevocationRecords(redis, keep);
-  const telemetry = config.otlpEndpoint ? (await import('./telemetry.js')).startTelemetry() : undefined;
   const replicas = config.redisWaitReplicas;
   // What waits for replicas holds up its connection.
   const accepting = replicas > 0 ? connectForRequests(location) : redis;
@@ -140,7 +142,7 @@ export async function openGateway(
         createHealthRouter(
           redis,
           metrics,
-          createQueueMetrics({ redis, lanes, enqueue, metrics, apps: appsToCall(config), now }),
+          createQueueMetrics({ redis, lanes, enqueue, metrics, apps, now }),
           workers?.canaryAgeMs,
         ),
         createScimRouter({
@@ -156,12 +158,12 @@ export async function openGateway(
           logger,
         }),
         createEvidenceRouter({
-          ...{ apps: appsToCall(config), evidence: createEvidenceStore(redis, prefix), refused: limits.refused },
+          ...{ apps, evidence: createEvidenceStore(redis, prefix), refused: limits.refused },
           ...{ audit, logger, now },
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },
-          ...{ apps: appsToCall(config), adminToken: config.adminToken },
+          ...{ apps, adminToken: config.adminToken },
           callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
         }),
       ],
@@ -200,7 +202,7 @@ export async function openGateway(
       handOver,
       alerts,
       telemetry: telemetry?.queues,
-      apps: appsToCall(config),
+      apps,
       records: createRevocationRecords(handOver?.connection ?? connection, keep),
       attempts: createAttempts(connection, keep, ends),
       audit: createAudit(connection, { prefix, tenants }),

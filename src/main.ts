@@ -2,6 +2,8 @@
 import { Command } from 'commander';
 import { ConfigError } from './config.js';
 
+const EXIT_WITHIN_MS = 1_000;
+
 const program = new Command('universal-logout')
   .description('Okta sends one signed request; the person is signed out of every app.')
   .showHelpAfterError()
@@ -162,4 +164,6 @@ try {
   const wanted = error instanceof ConfigError || (error as { expected?: boolean }).expected === true;
   process.stderr.write(`${wanted ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
   process.exitCode = 1;
+  // What could not be closed must not keep alive a process that does nothing any more: its supervisor would leave it so.
+  setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();
 }

@@ -1,6 +1,8 @@
 /** `universal-logout serve`: starts, says why not, and stops in time with nothing lost. */
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { createDirectory } from '../../src/directory/directory.js';
 import { createRevocationRecords } from '../../src/fanout/record.js';
 import { createFolder, type RunningCommand, runCommand, startCommand } from '../support/command.js';
@@ -35,8 +37,8 @@ afterAll(async () => {
   await database.close();
 });
 
-function serve(args: string[] = []) {
-  const env = { REDIS_URL: database.url, PORT: '0' };
+function serve(args: string[] = [], over: Record<string, string> = {}) {
+  const env = { REDIS_URL: database.url, PORT: '0', ...over };
   const command = startCommand(['serve', ...args], { folder: createFolder(settings), env });
   running.push(command);
   return command;
@@ -114,17 +116,41 @@ it('answers probes whatever its role, and takes revocations only where it is an 
   expect((await Promise.all([api.ended, worker.ended])).map(({ code }) => code)).toEqual([0, 0]);
 });
 
-it('says in one sentence that the port is taken', async () => {
+it.each<[string, () => string]>([
+  ['', () => database.url],
+  [', also while Redis is away', () => 'redis://127.0.0.1:1'],
+])('says in one sentence that the port is taken, and ends%s', async (_, urlOf) => {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
   const { port } = holder.address() as AddressInfo;
-  const env = { REDIS_URL: database.url, PORT: String(port) };
-  const { code, stderr } = await runCommand(['serve'], { folder: createFolder(settings), env });
-  expect({ code, stderr }).toEqual({
+  const command = serve([], { REDIS_URL: urlOf(), PORT: String(port) });
+  const { code } = await command.ended;
+  expect({ code, stderr: command.output.stderr }).toEqual({
     code: 1,
     stderr: `Port ${port} on 127.0.0.1 is taken: stop what listens there, or set PORT.\n`,
   });
   holder.close();
+});
+
+it.each<[string, (url: string) => Record<string, string>]>([
+  ['a Redis elsewhere', (url) => ({ REDIS_URL: url })],
+  ['the embedded Redis', () => ({})],
+])('says in one sentence which file of keys is broken, and ends with nothing left open: %s', async (_, redisOf) => {
+  for (const name of ['signing-keys.json', ...('REDIS_URL' in redisOf('') ? [] : ['data-keys.json'])]) {
+    const folder = createFolder(settings);
+    const data = join(folder, 'data');
+    mkdirSync(data);
+    writeFileSync(join(data, name), '{');
+    const command = startCommand(['serve'], { folder, env: { ...redisOf(database.url), PORT: '0' } });
+    running.push(command);
+    const { code } = await command.ended;
+    expect({ code, ...command.output }).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(new RegExp(`^${join(data, name)} [^\\n]*\\n$`)),
+    });
+    expect(readdirSync(data).filter((file) => file.startsWith('redis'))).toEqual([]);
+  }
 });
 
 it('lists every mistake in the settings, and does not start', async () => {

@@ -1,4 +1,5 @@
 /** `universal-logout serve`: runs the gateway until it is told to stop. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig } from '../config.js';
 import { listen, openGateway, type Role } from '../gateway.js';
 import { CommandError } from './command-error.js';
@@ -14,7 +15,8 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   const gateway = await openGateway(config, { roles });
   // A worker listens too: probes and metrics are asked of every process.
   const server = await listen(gateway.app, config).catch(async (error: { code?: string }) => {
-    await gateway.close();
+    // Workers may wait for a Redis that is away without end, and the reason is to be told all the same.
+    await Promise.race([gateway.close(), delay(STOP_WITHIN_MS, undefined, { ref: false })]);
     if (error.code !== 'EADDRINUSE') throw error;
     throw new CommandError(`Port ${config.port} on ${config.host} is taken: stop what listens there, or set PORT.`);
   });
