@@ -276,9 +276,12 @@ export async function openGateway(
     logger,
     redis,
     dataKeys,
-    /** Stops in reverse order of starting. */
-    async close(): Promise<void> {
-      await workers?.close();
+    /**
+     * Stops in reverse order of starting. `served` resolves when no request is under way any more: until then nothing is
+     * closed that requests need, while workers stop at once, so that neither takes the time of the other.
+     */
+    async close(served?: Promise<void>): Promise<void> {
+      await Promise.all([served, workers?.close()]);
       await enqueue.close();
       await lanes.close();
       await keyUse.close();

@@ -1,7 +1,8 @@
 /** `universal-logout serve`: starts, says why not, and stops in time with nothing lost. */
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { createDirectory } from '../../src/directory/directory.js';
 import { createRevocationRecords } from '../../src/fanout/record.js';
@@ -20,6 +21,7 @@ let okta: Okta;
 let app: TargetApp;
 let settings: { tenants: object[] };
 const running: RunningCommand[] = [];
+const closing: (() => unknown)[] = [];
 
 beforeAll(async () => {
   // Slow enough for calls to be under way at any moment.
@@ -31,27 +33,51 @@ beforeAll(async () => {
   const { put } = createDirectory(database.redis, 'ul', { graceMs: 60_000, now: Date.now });
   await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
 });
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
 afterAll(async () => {
   for (const command of running) await command.stop();
   await Promise.all([okta.close(), app.close()]);
   await database.close();
 });
 
-function serve(args: string[] = [], over: Record<string, string> = {}) {
+function serve(args: string[] = [], over: Record<string, string> = {}, its: object = settings) {
   const env = { REDIS_URL: database.url, PORT: '0', ...over };
-  const command = startCommand(['serve', ...args], { folder: createFolder(settings), env });
+  const command = startCommand(['serve', ...args], { folder: createFolder(its), env });
   running.push(command);
   return command;
 }
 
 async function post(url: string): Promise<number> {
-  const jwt = await signRevocation(okta.key, { issuer: okta.issuer, audience: PUBLIC_URL + PATH });
-  const { status } = await fetch(url + PATH, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${jwt}` },
-    body: JSON.stringify({ sub_id: { format: 'email', email: 'ada@example.com' } }),
-  });
+  const { headers, body } = await requestFor('ada@example.com');
+  const { status } = await fetch(url + PATH, { method: 'POST', headers, body });
   return status;
+}
+
+async function requestFor(email: string) {
+  const jwt = await signRevocation(okta.key, { issuer: okta.issuer, audience: PUBLIC_URL + PATH });
+  return {
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${jwt}` },
+    body: JSON.stringify({ sub_id: { format: 'email', email } }),
+  };
+}
+
+/** Sends all of a request but its body, which `finish` sends; the gateway has the rest by then. */
+async function slowly(port: number, email: string) {
+  const { headers, body } = await requestFor(email);
+  const all = { ...headers, 'content-length': body.length, expect: '100-continue' };
+  const asked = request({ port, path: PATH, method: 'POST', headers: all });
+  const answered = once(asked, 'response') as Promise<[IncomingMessage]>;
+  // It may be cut off.
+  answered.catch(() => {});
+  await once(asked, 'continue');
+  return {
+    async finish(): Promise<number | undefined> {
+      asked.end(body);
+      return (await answered)[0].statusCode;
+    },
+  };
 }
 
 it('stops under load within ten seconds, with 0, and loses nothing that it has accepted', async () => {
@@ -104,6 +130,61 @@ it('stops under load within ten seconds, with 0, and loses nothing that it has a
   const called = new Set(app.calls.map(({ headers }) => String(headers['webhook-id']).replace('_intranet', '')));
   for (const { revocationId, apps } of all) expect(called).toContain(apps.intranet?.servedBy ?? revocationId);
   await successor.close();
+});
+
+it('hands back what is under way though clients hold on to it, and takes what one of them still sends', async () => {
+  const own = await openDatabase();
+  const hanging = await startTargetApp(() => {});
+  closing.push(own.close, hanging.close);
+  const [tenant] = settings.tenants;
+  const apps = [
+    {
+      ...{ id: 'intranet', connector: 'webhook', options: { url: hanging.url, secret: SECRET } },
+      delivery: { timeoutMs: 60_000, concurrency: 1 },
+    },
+  ];
+  const theirs = { tenants: [{ ...tenant, apps }] };
+  const { put } = createDirectory(own.redis, 'ul', { graceMs: 60_000, now: Date.now });
+  await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
+  await put('default', { userName: 'grace', emails: [{ value: 'grace@example.com' }] });
+  const command = serve([], { REDIS_URL: own.url }, theirs);
+  closing.push(command.stop);
+  const port = await command.listening();
+  const url = `http://127.0.0.1:${port}`;
+  expect(await post(url)).toBe(204);
+  await eventually(
+    () => hanging.calls.length,
+    (count) => count === 1,
+  );
+
+  const silent = connect(port, '127.0.0.1').on('error', () => {});
+  closing.push(() => silent.destroy());
+  silent.write(`POST ${PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n`);
+  const late = await slowly(port, 'grace@example.com');
+  const signalled = Date.now();
+  command.kill('SIGTERM');
+  await eventually(
+    () => command.output.stdout,
+    (stdout) => stdout.includes('"msg":"stopping"'),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  expect(await late.finish()).toBe(204);
+  const { code } = await command.ended;
+  expect({ code, stderr: command.output.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(Date.now() - signalled).toBeLessThan(9_400);
+  expect(command.output.stdout).toContain('"msg":"stopped"');
+  expect(hanging.calls).toHaveLength(1);
+  expect(await own.redis.llen('ul:{app.default.intranet}:active')).toBe(0);
+  expect(await own.redis.keys('ul:{canary*')).toEqual([]);
+
+  hanging.answerWith((res) => res.writeHead(204).end());
+  const successor = await startGateway(theirs, { roles: ['worker'], prefix: 'ul', config: { redisUrl: own.url } });
+  closing.push(successor.close);
+  const records = createRevocationRecords(own.redis, { prefix: 'ul', retentionMs: 60_000 });
+  await eventually(
+    () => records.list('default', { limit: 10 }),
+    (list) => list.length === 2 && list.every(({ status }) => status === 'completed'),
+  );
 });
 
 it('answers probes whatever its role, and takes revocations only where it is an api', async () => {

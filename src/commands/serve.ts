@@ -43,8 +43,7 @@ export async function serve({ role }: { role?: string }): Promise<void> {
     gateway.logger.info({ signal }, 'stopping');
     // Whatever hangs, the process ends in time: what it had not finished another worker takes up.
     setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
-    await server.close();
-    await gateway.close();
+    await gateway.close(server.close());
     gateway.logger.info('stopped');
     process.exit(0);
   };
