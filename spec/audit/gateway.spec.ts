@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createCheckpointReader } from '../../src/audit/checkpoint.js';
 import { verifyTrail } from '../../src/audit/verify.js';
+import { createWitnesses } from '../../src/audit/witnesses.js';
 import { loadSigningKeys } from '../../src/outbound/signing-keys.js';
 import { type Endpoint, startEndpoint } from '../support/endpoint.js';
 import { eventually } from '../support/eventually.js';
@@ -14,7 +15,7 @@ async function verified() {
   const { redis, prefix, config } = endpoint.gateway;
   const { jwks } = await loadSigningKeys(join(config.dataDir, 'signing-keys.json'));
   const read = createCheckpointReader({ keys: jwks.keys });
-  return verifyTrail({ redis, prefix, tenant: 'default', read, witnesses: [] });
+  return verifyTrail({ redis, prefix, tenant: 'default', read, witnesses: createWitnesses() });
 }
 
 it('from acceptance to completion', async () => {

@@ -7,6 +7,7 @@ import { createFolder, runCommand } from '../support/command.js';
 import { type Database, openDatabase } from '../support/database.js';
 
 const RUN_MS = 60_000;
+const LITTLE_MEMORY = '--max-old-space-size=60';
 
 const folder = createFolder({ tenants: [{ id: 'default' }, { id: 'acme' }] });
 const dataDir = join(folder, 'data');
@@ -27,7 +28,9 @@ afterAll(async () => {
   await database.close();
 });
 
-const run = (...args: string[]) => runCommand(['audit', ...args], { folder, env: { REDIS_URL: database.url } });
+const run = (...args: string[]) => runIn({}, ...args);
+const runIn = (env: Record<string, string>, ...args: string[]) =>
+  runCommand(['audit', ...args], { folder, env: { REDIS_URL: database.url, ...env } });
 
 describe('audit verify', () => {
   it(
@@ -80,9 +83,39 @@ describe('audit verify', () => {
         expect(code).toBe(1);
         expect(stdout).toContain(`Tenant default: The end is cut off: ${file}:`);
       }
-      renameSync(copy, join(dataDir, 'audit-checkpoints-2026.jsonl'));
-      expect((await run('verify')).code).toBe(1);
-      writeFileSync(join(dataDir, 'audit-checkpoints-2026.jsonl'), '');
+    },
+    RUN_MS,
+  );
+
+  it(
+    'has room for forty thousand checkpoints in little memory',
+    async () => {
+      await trail.record(1);
+      await trail.sealer().seal('default');
+      writeFileSync(trail.file, readFileSync(trail.file, 'utf8').repeat(40_000));
+      const { code, stdout, stderr } = await runIn({ NODE_OPTIONS: LITTLE_MEMORY }, 'verify', '--tenant', 'default');
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toContain('checkpoints in files: 40,000.');
+    },
+    RUN_MS,
+  );
+
+  it(
+    'counts lines that are no checkpoints, and shows a thousand findings at the most',
+    async () => {
+      const other = await openAuditTrail({ url: database.url, prefix: 'other' });
+      await other.record(1);
+      await other.sealer({ file: trail.file }).seal('default');
+      await other.close();
+      writeFileSync(trail.file, `${readFileSync(trail.file, 'utf8').repeat(1_200)}null\n{"checkpoint":"x"}\n{}\n`);
+      const { code, stdout, stderr } = await run('verify');
+      expect([code, stderr]).toEqual([1, 'The audit trail is not as it was sealed: 1,200 findings.\n']);
+      const lines = stdout.trim().split('\n');
+      expect(lines.filter((line) => line.includes('was not signed by a key'))).toHaveLength(1_000);
+      expect(lines).toContain('Tenant default: and 200 more.');
+      expect(lines.filter((line) => /passed over/i.test(line))).toEqual([
+        'Passed over in files, since they are no checkpoints: 2 lines.',
+      ]);
     },
     RUN_MS,
   );

@@ -8,7 +8,7 @@ import { checkpointsKey, createCheckpointReader } from '../../src/audit/checkpoi
 import { createSealer } from '../../src/audit/seal.js';
 import { verifyTrail } from '../../src/audit/verify.js';
 import { auditKey, createAudit } from '../../src/audit.js';
-import { readWitnesses } from '../../src/commands/audit/witnesses.js';
+import { type FromFiles, readWitnesses } from '../../src/commands/audit/witnesses.js';
 import { loadSigningKeys } from '../../src/outbound/signing-keys.js';
 
 export type Raw = [id: string, fields: string[]];
@@ -54,7 +54,8 @@ export async function openAuditTrail(over: { url?: string; prefix?: string; data
 
     /** With what the file of checkpoints knows, or without. */
     async verify({ withFile = true } = {}) {
-      const { witnesses, findings } = await readWitnesses(withFile ? [file] : [], tenant, read);
+      const { of } = await readWitnesses(withFile ? [file] : [], [tenant], read);
+      const { witnesses, findings } = of.get(tenant) as FromFiles;
       const verified = await verifyTrail({ redis, prefix, tenant, read, witnesses });
       const all = [...findings, ...verified.findings];
       const found = all.map(({ kind, id }) => (id === undefined ? kind : `${kind} ${id}`));

@@ -11,6 +11,7 @@ import {
   readEntries,
   readTexts,
 } from './checkpoint.js';
+import type { Witness, Witnesses } from './witnesses.js';
 
 const MAX_TRIES = 3;
 
@@ -18,9 +19,6 @@ export type Kind = 'changed' | 'missing' | 'reordered' | 're-stamped' | 'cut off
 
 /** `id` where it is about one record. */
 export type Finding = { kind: Kind; id?: string; sentence: string };
-
-/** What was signed and kept elsewhere than in Redis. */
-export type Witness = { claims: Claims; place: string };
 
 export type Verified = {
   findings: Finding[];
@@ -36,8 +34,8 @@ type Verification = {
   prefix: string;
   tenant: string;
   read: ReadCheckpoint;
-  /** Of this tenant; their signatures are verified already. */
-  witnesses: readonly Witness[];
+  /** Of this tenant. */
+  witnesses: Witnesses;
 };
 
 /** A trail that is trimmed meanwhile is verified once more, from its new beginning. */
@@ -252,38 +250,29 @@ function createDifferences() {
 }
 
 /** Holds the heads of the trail against those that were signed and kept elsewhere. */
-function createHeads(witnesses: readonly Witness[]) {
-  const byCount = new Map<number, Witness[]>();
-  for (const witness of witnesses) {
-    const same = byCount.get(witness.claims.count);
-    if (same) same.push(witness);
-    else byCount.set(witness.claims.count, [witness]);
-  }
-  const contradicted: Witness[] = [];
+function createHeads(witnesses: Witnesses) {
+  const otherThan = witnesses.compare();
+  let contradiction: Witness | undefined;
   return {
     pass(count: number, head: string): void {
-      const others = byCount.get(count)?.filter(({ claims }) => claims.head !== head) ?? [];
-      contradicted.push(...others);
+      const other = otherThan(count, head);
+      contradiction ??= other;
     },
     findings(total: number): Finding[] {
       const findings: Finding[] = [];
-      const [first] = contradicted;
-      if (first) {
-        const { count, at } = first.claims;
+      if (contradiction) {
+        const { count, at, place } = contradiction;
         findings.push({
           kind: 'changed',
-          sentence: `Among the first ${count} records some were changed and sealed anew: ${first.place} has another checkpoint of them, of ${new Date(at).toISOString()}.`,
+          sentence: `Among the first ${count} records some were changed and sealed anew: ${place} has another checkpoint of them, of ${new Date(at).toISOString()}.`,
         });
       }
-      const furthest = witnesses.reduce<Witness | undefined>(
-        (most, one) => (one.claims.count > (most?.claims.count ?? total) ? one : most),
-        undefined,
-      );
-      if (furthest) {
-        const { count, at } = furthest.claims;
+      const furthest = witnesses.furthest();
+      if (furthest && furthest.count > total) {
+        const { count, at, place } = furthest;
         findings.push({
           kind: 'cut off',
-          sentence: `The end is cut off: ${furthest.place} has a checkpoint of ${count} records, of ${new Date(at).toISOString()}, and the trail has ${total}.`,
+          sentence: `The end is cut off: ${place} has a checkpoint of ${count} records, of ${new Date(at).toISOString()}, and the trail has ${total}.`,
         });
       }
       return findings;

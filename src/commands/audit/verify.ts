@@ -23,27 +23,31 @@ export async function verifyAudit({ tenant: only, checkpoints = [] }: VerifyOpti
       throw new CommandError(`There is no ${keyFile}: run this with the DATA_DIR of the gateway that seals the trail.`);
     }
     const read = createCheckpointReader({ keys: (await loadSigningKeys(keyFile)).jwks.keys });
-    const files = [...(await checkpointFiles(config.dataDir)), ...checkpoints];
+    const files = await checkpointFiles(config.dataDir);
     const known = [...config.settings.tenants.map(({ id }) => id), NO_TENANT];
+    const asked = only === undefined ? known : [only];
+    const { of, unreadable } = await readWitnesses([...files, ...checkpoints], asked, read);
+    if (unreadable > 0) {
+      console.log(`Passed over in files, since they are no checkpoints: ${grouped(unreadable)} lines.`);
+    }
     let wrong = 0;
 
-    for (const tenant of only === undefined ? known : [only]) {
-      const { witnesses, findings, unreadable } = await readWitnesses(files, tenant, read);
+    for (const [tenant, { witnesses, findings, wrong: wrongInFiles }] of of) {
       const kept = await redis.exists(auditKey(prefix, tenant), checkpointsKey(prefix, tenant));
-      const nothing = kept === 0 && witnesses.length === 0 && findings.length === 0;
+      const nothing = kept === 0 && witnesses.size() === 0 && wrongInFiles === 0;
       if (nothing && tenant === NO_TENANT) continue;
       if (nothing && !known.includes(tenant)) {
         throw new CommandError(`There is no tenant ${tenant}, neither in the settings nor with an audit trail.`);
       }
       const verified = await verifyTrail({ redis, prefix, tenant, read, witnesses });
       const all = [...findings, ...verified.findings];
-      wrong += all.length;
+      const count = wrongInFiles + verified.findings.length;
+      wrong += count;
       for (const { sentence } of all.slice(0, MAX_SHOWN)) console.log(`Tenant ${tenant}: ${sentence}`);
-      if (all.length > MAX_SHOWN) console.log(`Tenant ${tenant}: and ${grouped(all.length - MAX_SHOWN)} more.`);
-      if (unreadable > 0) console.log(`Tenant ${tenant}: passed over, since they are no JSON: ${unreadable} lines.`);
+      if (count > MAX_SHOWN) console.log(`Tenant ${tenant}: and ${grouped(count - MAX_SHOWN)} more.`);
       const since = verified.since === undefined ? '' : ` since ${new Date(verified.since).toISOString()}`;
       console.log(
-        `Tenant ${tenant}: ${grouped(verified.records)} records${since} are as they were sealed; ${grouped(verified.unsealed)} are not sealed yet; checkpoints in files: ${grouped(witnesses.length)}.`,
+        `Tenant ${tenant}: ${grouped(verified.records)} records${since} are as they were sealed; ${grouped(verified.unsealed)} are not sealed yet; checkpoints in files: ${grouped(witnesses.size())}.`,
       );
     }
     if (wrong > 0) throw new CommandError(`The audit trail is not as it was sealed: ${grouped(wrong)} findings.`);

@@ -3,10 +3,15 @@ import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { CheckpointError, type ReadCheckpoint } from '../../audit/checkpoint.js';
-import type { Finding, Witness } from '../../audit/verify.js';
+import type { Finding } from '../../audit/verify.js';
+import { createWitnesses, type Witnesses } from '../../audit/witnesses.js';
 import { CommandError } from '../command-error.js';
 
-export type Witnesses = { witnesses: Witness[]; findings: Finding[]; unreadable: number };
+/** With a key that is lost every line is one. */
+const MAX_FINDINGS = 1_000;
+
+/** `findings` are the first of `wrong`. */
+export type FromFiles = { witnesses: Witnesses; findings: Finding[]; wrong: number };
 
 /** A file that has been renamed, so that a new one was begun, still counts. */
 export async function checkpointFiles(dataDir: string): Promise<string[]> {
@@ -14,13 +19,36 @@ export async function checkpointFiles(dataDir: string): Promise<string[]> {
   return names.filter((name) => /^audit-checkpoints.*\.jsonl$/.test(name)).map((name) => join(dataDir, name));
 }
 
-/** One tenant's. Lines of another kind are passed over; of those that cannot be read it is told how many. */
+/** Lines of another kind or tenant are passed over; of those that cannot be read it is told how many. */
 export async function readWitnesses(
   files: readonly string[],
-  tenant: string,
+  tenants: readonly string[],
   read: ReadCheckpoint,
-): Promise<Witnesses> {
-  const result: Witnesses = { witnesses: [], findings: [], unreadable: 0 };
+): Promise<{ of: ReadonlyMap<string, FromFiles>; unreadable: number }> {
+  const of = new Map<string, FromFiles>(
+    tenants.map((tenant) => [tenant, { witnesses: createWitnesses(), findings: [], wrong: 0 }]),
+  );
+  let unreadable = 0;
+
+  async function take(line: string, file: string, number: number): Promise<void> {
+    const { checkpoint } = JSON.parse(line) as { checkpoint?: string };
+    if (checkpoint === undefined) return;
+    const tenant = String(decodeJwt(checkpoint).tenant);
+    const found = of.get(tenant);
+    if (!found) return;
+    try {
+      found.witnesses.add((await read(checkpoint, tenant)).claims, file, number);
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      found.wrong++;
+      if (found.findings.length === MAX_FINDINGS) return;
+      found.findings.push({
+        kind: error.kind,
+        sentence: `The checkpoint at ${file}:${number} ${error.message}.`,
+      });
+    }
+  }
+
   for (const file of files) {
     const handle = await open(file).catch((cause) => {
       throw new CommandError(`${file} cannot be read.`, { cause });
@@ -29,17 +57,10 @@ export async function readWitnesses(
     for await (const line of handle.readLines()) {
       number++;
       if (line === '') continue;
-      const place = `${file}:${number}`;
-      try {
-        const { checkpoint } = JSON.parse(line) as { checkpoint?: string };
-        if (checkpoint === undefined || decodeJwt(checkpoint).tenant !== tenant) continue;
-        result.witnesses.push({ claims: (await read(checkpoint, tenant)).claims, place });
-      } catch (error) {
-        if (error instanceof CheckpointError) {
-          result.findings.push({ kind: error.kind, sentence: `The checkpoint at ${place} ${error.message}.` });
-        } else result.unreadable++;
-      }
+      await take(line, file, number).catch(() => {
+        unreadable++;
+      });
     }
   }
-  return result;
+  return { of, unreadable };
 }
