@@ -1,5 +1,5 @@
 /** `audit verify` and `audit export` as people run them. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { type AuditTrail, openAuditTrail } from '../support/audit-trail.js';
@@ -83,6 +83,30 @@ describe('audit verify', () => {
         expect(code).toBe(1);
         expect(stdout).toContain(`Tenant default: The end is cut off: ${file}:`);
       }
+    },
+    RUN_MS,
+  );
+
+  it(
+    'reads the file also where it was rotated, and says what it does not read',
+    async () => {
+      await trail.record(3);
+      await trail.sealer().seal('default');
+      await database.redis.flushdb();
+      for (const name of ['-2026.jsonl', '.jsonl.1', '.jsonl-20260331', '.jsonl-2026-03-31-1774915200']) {
+        const rotated = join(dataDir, `audit-checkpoints${name}`);
+        renameSync(trail.file, rotated);
+        const { code, stdout } = await run('verify', '--tenant', 'default');
+        expect({ name, code, stdout }).toEqual({ name, code: 1, stdout: expect.stringContaining(`${rotated}:1 has`) });
+        renameSync(rotated, trail.file);
+      }
+      const packed = join(dataDir, 'audit-checkpoints.jsonl.2.gz');
+      renameSync(trail.file, packed);
+      expect(await run('verify', '--tenant', 'default')).toMatchObject({
+        code: 0,
+        stderr: `Not read: ${packed}. If it has checkpoints, unpack it and name it with --checkpoints.\n`,
+      });
+      rmSync(packed);
     },
     RUN_MS,
   );

@@ -23,7 +23,10 @@ export async function verifyAudit({ tenant: only, checkpoints = [] }: VerifyOpti
       throw new CommandError(`There is no ${keyFile}: run this with the DATA_DIR of the gateway that seals the trail.`);
     }
     const read = createCheckpointReader({ keys: (await loadSigningKeys(keyFile)).jwks.keys });
-    const files = await checkpointFiles(config.dataDir);
+    const { files, skipped } = await checkpointFiles(config.dataDir);
+    for (const file of skipped) {
+      console.error(`Not read: ${file}. If it has checkpoints, unpack it and name it with --checkpoints.`);
+    }
     const known = [...config.settings.tenants.map(({ id }) => id), NO_TENANT];
     const asked = only === undefined ? known : [only];
     const { of, unreadable } = await readWitnesses([...files, ...checkpoints], asked, read);

@@ -13,10 +13,16 @@ const MAX_FINDINGS = 1_000;
 /** `findings` are the first of `wrong`. */
 export type FromFiles = { witnesses: Witnesses; findings: Finding[]; wrong: number };
 
-/** A file that has been renamed, so that a new one was begun, still counts. */
-export async function checkpointFiles(dataDir: string): Promise<string[]> {
-  const names = await readdir(dataDir).catch(() => []);
-  return names.filter((name) => /^audit-checkpoints.*\.jsonl$/.test(name)).map((name) => join(dataDir, name));
+/** A file that has been renamed or rotated, so that a new one was begun, still counts; `skipped` look like one. */
+export async function checkpointFiles(dataDir: string): Promise<{ files: string[]; skipped: string[] }> {
+  const all = await readdir(dataDir).catch(() => []);
+  const names = all.filter((name) => name.startsWith('audit-checkpoints'));
+  // logrotate appends a number or a date.
+  const isRead = (name: string) => /\.jsonl([.-][\d-]+)?$/.test(name);
+  return {
+    files: names.filter(isRead).map((name) => join(dataDir, name)),
+    skipped: names.filter((name) => !isRead(name)).map((name) => join(dataDir, name)),
+  };
 }
 
 /** Lines of another kind or tenant are passed over; of those that cannot be read it is told how many. */
