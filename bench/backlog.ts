@@ -12,10 +12,10 @@ import { startOkta } from '../spec/support/okta.js';
 import { checkpointsKey } from '../src/audit/checkpoint.js';
 import { auditKey } from '../src/audit.js';
 import { createDataKeys } from '../src/data-key.js';
-import { createAttempts } from '../src/fanout/attempt.js';
 import { createBulkGate } from '../src/fanout/bulk-gate.js';
 import { createEnqueue } from '../src/fanout/enqueue.js';
 import { type AppJob, appQueue, type IntakeJob } from '../src/fanout/job.js';
+import { createKnownApps } from '../src/fanout/known-apps.js';
 import { createLanes } from '../src/fanout/lanes.js';
 import { createRevocationRecords } from '../src/fanout/record.js';
 import { spread } from '../src/fanout/spread.js';
@@ -156,14 +156,13 @@ async function fill(): Promise<void> {
   });
   const spreadOne = spread(
     {
-      ...{ dataKeys: full.dataKeys, alerts: undefined, closed: async () => {}, now: Date.now },
+      ...{ dataKeys: full.dataKeys, closed: async () => {}, knownApps: createKnownApps(connection, 'ul') },
       records: createRevocationRecords(connection, keep),
-      attempts: createAttempts(connection, keep),
       // As wide open as can be: how a backlog is made is not what is measured.
       ...{ spreadGate: createBulkGate(jobs), bulkGate: createBulkGate(jobs) },
       keepFailedSeconds: (30 * DAY_MS) / 1_000,
     },
-    new Map([[queue.name, { queue, priority: 0 }]]),
+    () => ({ queue, priority: 0, known: true }),
   );
   // The file is the same in the end, and the disk is not what is measured here.
   await full.redis.config('SET', 'appendfsync', 'everysec');

@@ -23,6 +23,7 @@ import { createEnqueue, type Enqueue } from './fanout/enqueue.js';
 import { startEvents } from './fanout/events.js';
 import { createEvidenceStore } from './fanout/evidence.js';
 import { INTAKE_QUEUE } from './fanout/job.js';
+import { APP_GONE_AFTER_MS, tellApps } from './fanout/known-apps.js';
 import { createLanes } from './fanout/lanes.js';
 import { watchOverdue } from './fanout/overdue.js';
 import { createRevocationRecords } from './fanout/record.js';
@@ -61,15 +62,15 @@ export type GatewayOptions = {
   /** Starts every key in Redis; two gateways with one Redis and different prefixes know nothing of each other. */
   prefix?: string;
   now?: () => number;
+  /** Milliseconds; the same for every process. */
+  appGoneAfterMs?: number;
 };
 
 export type Gateway = Awaited<ReturnType<typeof openGateway>>;
 
 /** Throws where neither REDIS_URL nor a Redis to start is there, or the keys in DATA_DIR cannot be read. */
-export async function openGateway(
-  config: Config,
-  { roles = ['api', 'worker'], prefix = 'ul', now = Date.now }: GatewayOptions = {},
-) {
+export async function openGateway(config: Config, options: GatewayOptions = {}) {
+  const { roles = ['api', 'worker'], prefix = 'ul', now = Date.now, appGoneAfterMs = APP_GONE_AFTER_MS } = options;
   const { settings } = config;
   const logger = createLogger(config.logLevel);
   // Whatever can fail without Redis comes first: an open Redis keeps the process alive, and the data directory claimed.
@@ -96,6 +97,7 @@ export async function openGateway(
   const lanes = createLanes(redis, { prefix, now, dataKeys });
 
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
+  const knownApps = tellApps(redis, prefix, { apps, goneAfterMs: appGoneAfterMs });
 
   const workers = roles.includes('worker') ? openWorkers() : undefined;
   const app = buildApp();
@@ -202,7 +204,8 @@ export async function openGateway(
       handOver,
       alerts,
       telemetry: telemetry?.queues,
-      apps,
+apps,
+      goneAfterMs: appGoneAfterMs,
       records: createRevocationRecords(handOver?.connection ?? connection, keep),
       attempts: createAttempts(connection, keep, ends),
       audit: createAudit(connection, { prefix, tenants }),
@@ -284,6 +287,7 @@ export async function openGateway(
       await Promise.all([served, workers?.close()]);
       await enqueue.close();
       await lanes.close();
+      knownApps.close();
       await keyUse.close();
       accepting.disconnect();
       redis.disconnect();

@@ -1,4 +1,4 @@
-/** How accepted revocations reach apps that are slow, refuse, hang, limit, or have gone. */
+/** How accepted revocations reach apps that are slow, refuse, hang, or limit. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import { createDataKeys } from '../../src/data-key.js';
@@ -221,46 +221,6 @@ describe('an app that refuses', () => {
     const record = await newest(gateway, isOver);
     expect(record).toMatchObject({ status: 'failed', apps: { intranet: { state: 'failed', reason: 'server' } } });
     expect(app.calls.length).toBeGreaterThanOrEqual(2);
-  });
-});
-
-describe('an app that has left the settings', () => {
-  it('is noted as failed, once and with its time, and the others are called', async () => {
-    const [intranet, wiki] = [await startApp(), await startApp()];
-    const apps = [webhookApp('intranet', intranet), webhookApp('wiki', wiki)];
-    const api = await startWith(apps, { roles: ['api'] });
-    await revoke(api);
-    const before = Date.now();
-    const worker = await startWith(apps.slice(0, 1), { roles: ['worker'], prefix: api.prefix });
-    const record = await newest(worker, isOver);
-    expect(record).toMatchObject({
-      status: 'failed',
-      apps: { intranet: { state: 'revoked' }, wiki: { state: 'failed', reason: 'app_removed', attempts: 0 } },
-    });
-    expect(record.apps.wiki?.at).toBeGreaterThanOrEqual(before);
-    expect(record.completedAt).toBeGreaterThanOrEqual(record.acceptedAt);
-    expect(wiki.calls).toEqual([]);
-    await eventually(
-      () => worker.audit(),
-      (entries) => {
-        const failed = entries.filter(({ event }) => event === 'job.failed');
-        return failed.length === 1 && entries.some(({ event }) => event === 'revocation.failed');
-      },
-    );
-  });
-
-  it('is noted as failed also where it was the only one', async () => {
-    const app = await startApp();
-    const api = await startWith([webhookApp('intranet', app)], { roles: ['api'] });
-    await revoke(api);
-    const worker = await startWith([], { roles: ['worker'], prefix: api.prefix });
-    const record = await newest(worker, isOver);
-    expect(record).toMatchObject({ status: 'failed', apps: { intranet: { state: 'failed' } } });
-    expect(record.completedAt).toBeGreaterThanOrEqual(record.acceptedAt);
-    await eventually(
-      () => worker.audit(),
-      (entries) => entries.some(({ event }) => event === 'revocation.failed'),
-    );
   });
 });
 

@@ -92,7 +92,10 @@ export async function startGateway(
     async state(): Promise<Record<string, string>> {
       const keys = (await keysOf())
         .filter(
-          (key) => !/{canary\.|:(audit|audit:checkpoints|meta|stalled-check|limiter|lane:[^:]+|data-keys)$/.test(key),
+          (key) =>
+            !/{canary\.|:(audit|audit:checkpoints|meta|stalled-check|limiter|lane:[^:]+|data-keys|known-apps)$/.test(
+              key,
+            ),
         )
         .sort();
       const values = await Promise.all(keys.map((key) => contentOf(redis, key)));

@@ -42,6 +42,17 @@ export type App = {
   };
 };
 
+/** What of an app it takes to call it. */
+export type CallableApp = Omit<App, 'connector'> & { connector: Pick<Connector<unknown>, 'name' | 'revoke' | 'poll'> };
+
+/** Thrown in the place of a call of an app that has left the settings. */
+export class AppRemoved extends Error {
+  constructor() {
+    super('the app has left the settings');
+    this.name = 'AppRemoved';
+  }
+}
+
 /** Told of every revocation whose last app has answered; told again where a worker died before it could say so. */
 export type Closed = (tenant: string, revocationIds: readonly string[], statuses: Ending['statuses']) => Promise<void>;
 
@@ -83,7 +94,7 @@ const BLAME: Record<FailureReason, Blame> = {
 
 type AppFailure = Failure & { error: Error };
 
-export function callApp(dependencies: CallDependencies, app: App, queue: Queue<AppJob>, stop: AbortSignal) {
+export function callApp(dependencies: CallDependencies, app: CallableApp, queue: Queue<AppJob>, stop: AbortSignal) {
   const { attempts, bulkGate, dataKeys, alerts, closed, evidence, metrics, logger, now, callContext } = dependencies;
   const { tenant, id, connector, options, delivery } = app;
   const underWay = new Map<string, AbortController>();
@@ -334,6 +345,7 @@ function growingDelayMs({ attemptsMade }: Job): number {
 }
 
 function failureOf(thrown: unknown, connector: string, deadline: AbortSignal): AppFailure {
+  if (thrown instanceof AppRemoved) return { reason: 'app_removed', retryable: false, error: thrown };
   if (thrown instanceof ConnectorError) {
     const { reason, retryable, retryAfterMs } = thrown;
     return { reason, retryable, retryAfterMs, error: thrown };

@@ -13,7 +13,7 @@ export type FailureReason = Reason | 'internal' | 'app_removed';
 
 export type AppRecord = {
   state: AppState;
-  /** Calls that were begun. */
+  /** Attempts that were begun; one that ends as `app_removed` has called nobody. */
   attempts: number;
   /** Milliseconds since the epoch, as all times here. */
   at?: number;

@@ -8,7 +8,9 @@ import { BULK_AT_ONCE, createBulkGate } from './bulk-gate.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
 import { createEvidenceStore } from './evidence.js';
 import { type AppJob, appQueue, INTAKE_QUEUE } from './job.js';
-import { type SpreadDependencies, spread } from './spread.js';
+import { APP_GONE_AFTER_MS, createKnownApps } from './known-apps.js';
+import { watchRemovedApps } from './removed-apps.js';
+import { type Entrance, type SpreadDependencies, spread } from './spread.js';
 import { tellUnforeseen } from './unforeseen.js';
 import { type Watched, watch } from './watchdog.js';
 import { workerOptions } from './worker-options.js';
@@ -17,18 +19,22 @@ const INTAKE_CONCURRENCY = 50;
 const CLOSE_WITHIN_MS = 8_000;
 // A lane can only be paused for a while (429, breaker) where its queue has a limit; this one is never reached.
 const NO_LIMIT = 1_000_000_000;
+// Beside what is called, what only ends may take its time.
+const REMOVED = { concurrency: 2, limiter: { max: NO_LIMIT, duration: 1_000 } };
 const CANARY_EVERY_MS = 2_000;
 // Longer than any halt of a process or of Redis from which both carry on.
 const CANARY_KEPT_S = 600;
 
 export type HandOver = { connection: Redis; acknowledged: (write: () => Promise<void>) => Promise<void> };
 
-type MadeHere = 'bulkGate' | 'spreadGate' | 'evidence';
+type MadeHere = 'bulkGate' | 'spreadGate' | 'evidence' | 'knownApps';
 
 export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, MadeHere> & {
   connection: Redis;
   prefix: string;
   apps: readonly App[];
+  /** After what time without a word of anybody who knows an app its jobs are ended, in milliseconds. */
+  goneAfterMs?: number;
   telemetry?: Telemetry | undefined;
   /** Where `records` and the jobs of the apps are written to, if not over `connection`, and what waits until they are safe. */
   handOver?: HandOver | undefined;
@@ -43,6 +49,8 @@ export function startWorkers(given: WorkerDependencies) {
     bulkGate: createBulkGate(BULK_AT_ONCE.beginning),
     spreadGate: createBulkGate(BULK_AT_ONCE.spreading),
     evidence: createEvidenceStore(connection, prefix),
+    knownApps: createKnownApps(handOver.connection, prefix),
+    goneAfterMs: given.goneAfterMs ?? APP_GONE_AFTER_MS,
   };
   const stop = new AbortController();
   // Each lane listens.
@@ -92,13 +100,25 @@ export function startWorkers(given: WorkerDependencies) {
   }
 
   const lanes = apps.map((app) => ({ app, queue: openQueue<AppJob>(appQueue(app.tenant, app.id), traced) }));
-  const entrances = lanes.map(({ app, queue }) => ({
-    queue: dependencies.handOver
+  const entrances = new Map<string, Entrance>();
+  for (const { app, queue } of lanes) {
+    const entrance = dependencies.handOver
       ? openQueue<AppJob>(queue.name, { ...traced, connection: handOver.connection })
-      : queue,
-    priority: app.delivery.priority,
-  }));
-  const spreadOne = spread(dependencies, new Map(entrances.map((entrance) => [entrance.queue.name, entrance])));
+      : queue;
+    entrances.set(queue.name, { queue: entrance, priority: app.delivery.priority, known: true });
+  }
+
+  function entranceTo(tenant: string, app: string): Entrance {
+    const name = appQueue(tenant, app);
+    const there = entrances.get(name);
+    if (there) return there;
+    const queue = openQueue<AppJob>(name, { ...traced, connection: handOver.connection });
+    const unknown = { queue, priority: 0, known: false };
+    entrances.set(name, unknown);
+    return unknown;
+  }
+
+  const spreadOne = spread(dependencies, entranceTo);
 
   // A job that goes through Redis and a worker of this process and back: the process is alive if that is.
   const canary = openQueue(`{canary.${randomUUID()}}`, { streams: { events: { maxLen: 1 } } });
@@ -139,6 +159,11 @@ export function startWorkers(given: WorkerDependencies) {
     },
     onError: logError,
   });
+  const removedApps = watchRemovedApps({
+    ...dependencies,
+    openQueue: (name) => openQueue<AppJob>(name, traced),
+    openWorker: (queue, carryOut) => work(queue, carryOut, { ...traced, ...REMOVED }).worker(),
+  });
 
   return {
     /** Milliseconds since the last canary came back, or since the start. */
@@ -147,13 +172,13 @@ export function startWorkers(given: WorkerDependencies) {
     async close(): Promise<void> {
       watchdog.close();
       clearInterval(flights);
-      const closing = Promise.all(watched.map(({ worker }) => worker().close()));
+      const closing = Promise.all([...watched.map(({ worker }) => worker().close()), removedApps.close()]);
       const closed = await Promise.race([closing.then(() => true), delay(CLOSE_WITHIN_MS, false, { ref: false })]);
       stop.abort();
       if (!closed) await Promise.race([closing, delay(1_000, undefined, { ref: false })]);
       // Nobody else has this one.
       await Promise.race([canary.obliterate({ force: true }).catch(() => {}), delay(300, undefined, { ref: false })]);
-      await Promise.all([...watched, ...entrances].map(({ queue }) => queue.close()));
+      await Promise.all([...watched, ...entrances.values()].map(({ queue }) => queue.close()));
     },
   };
 }
