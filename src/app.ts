@@ -55,7 +55,7 @@ function toProblem(error: unknown): Problem {
     return {
       status: 503,
       code: error.reason,
-      detail: 'Something that this gateway depends on is out of reach. Nothing was accepted: send it again.',
+      detail: 'Something that this gateway depends on is out of reach. Do not take it as done: send it again.',
       headers: { 'retry-after': String(error.retryAfterSeconds) },
     };
   }

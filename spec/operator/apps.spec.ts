@@ -1,8 +1,9 @@
 /** What operators do: pause, resume, retry, check, and begin a revocation by hand; and what they must not be able to. */
 import request from 'supertest';
+import { digestOf } from '../../src/fanout/job.js';
 import { expectDocumented } from '../support/documented.js';
 import { eventually } from '../support/eventually.js';
-import { ADMIN_TOKEN, startGateway } from '../support/gateway.js';
+import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
 import { answer, startTargetApp, type TargetApp } from '../support/target-app.js';
 
 const SECRET = `whsec_${Buffer.alloc(24, 'operators').toString('base64')}`;
@@ -10,18 +11,22 @@ const SECRET = `whsec_${Buffer.alloc(24, 'operators').toString('base64')}`;
 let intranet: TargetApp;
 let wiki: TargetApp;
 let gateway: Awaited<ReturnType<typeof startGateway>>;
+const others: { close(): Promise<void> }[] = [];
+
+function settings() {
+  const app = (id: string, { url }: TargetApp) => ({ id, connector: 'webhook', options: { url, secret: SECRET } });
+  return { tenants: [{ id: 'default', apps: [app('intranet', intranet), app('wiki', wiki)] }, { id: 'acme' }] };
+}
 
 beforeEach(async () => {
   [intranet, wiki] = await Promise.all([startTargetApp(), startTargetApp()]);
-  const app = (id: string, { url }: TargetApp) => ({ id, connector: 'webhook', options: { url, secret: SECRET } });
-  gateway = await startGateway({
-    tenants: [{ id: 'default', apps: [app('intranet', intranet), app('wiki', wiki)] }, { id: 'acme' }],
-  });
+  gateway = await startGateway(settings());
   for (const name of ['ada', 'grace']) {
     await gateway.directory.put('default', { userName: name, emails: [`${name}@example.com`, 'both@example.com'] });
   }
 });
 afterEach(async () => {
+  for (const other of others.splice(0).reverse()) await other.close();
   await gateway.close();
   await Promise.all([intranet.close(), wiki.close()]);
 });
@@ -189,6 +194,40 @@ describe('another try', () => {
     await post('/api/apps/default/intranet/retry');
     await revocation(id, ({ status }) => status === 'completed');
     expect((await get('/api/apps')).body.apps[0]).toMatchObject({ state: 'moving' });
+  });
+});
+
+describe('where Redis fails half-way', () => {
+  it('what has been accepted is answered so, though there is no record yet', async () => {
+    const api = await startGateway(settings(), { roles: ['api'] });
+    others.push(api);
+    const { user } = await api.directory.put('default', { userName: 'ada', emails: ['ada@example.com'] });
+    const who = { user: user.id, mode: 'full' as const, via: [PUBLIC_URL] };
+    // The record cannot be opened over it.
+    const account = `${api.prefix}:{default}:account:intranet:${digestOf(who, 'ada@example.com')}`;
+    await api.redis.set(account, 'in the way');
+    const response = await request(api.url).post('/api/revocations').set(bearer).send('{"email":"ada@example.com"}');
+    expectDocumented('startRevocation', 202, response);
+    await api.redis.del(account);
+    others.push(await startGateway(settings(), { roles: ['worker'], prefix: api.prefix }));
+    await eventually(
+      async () =>
+        (
+          await request(api.url)
+            .get(response.headers.location as string)
+            .set(bearer)
+        ).body.status,
+      (status) => status === 'completed',
+    );
+    expect(intranet.calls).toHaveLength(1);
+  });
+
+  it('what was asked for is in the audit trail, and the answer does not say that nothing was done', async () => {
+    await gateway.redis.set(`${gateway.prefix}:{default}:lane:intranet`, 'in the way');
+    const response = await post('/api/apps/default/intranet/retry');
+    expectDocumented('retryApp', 503, response, 'redis_unavailable');
+    expect(response.body.detail).toMatch(/out of reach\. Do not take it as done: send it again\.$/);
+    expect(await gateway.audit()).toMatchObject([{ event: 'job.retried', tenant: 'default', app: 'intranet' }]);
   });
 });
 

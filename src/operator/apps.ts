@@ -30,8 +30,9 @@ export function createAppsRouter({ apps, lanes, audit, callContext, now }: AppsD
     router.post(`/api/apps/:tenant/:app/${action}`, async (req, res) => {
       const app = find(req.params);
       const name = { tenant: app.tenant, app: app.id };
-      await orUnavailable(action === 'retry' ? lanes.retryAll(name) : lanes[action](name));
+      // First: what takes longer than the answer may goes on all the same.
       await orUnavailable(audit.record({ event, ...name }));
+      await orUnavailable(action === 'retry' ? lanes.retryAll(name) : lanes[action](name));
       res.json(await orUnavailable(view(app)));
     });
   }

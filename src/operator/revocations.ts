@@ -104,10 +104,11 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
       ...{ revocationId, tenant, trust: 'operator', user: user.resource.id, mode },
       ...{ via: [settings.publicUrl], acceptedAt: now(), accounts },
     };
-    const raised = mode === 'full' ? validAfter.raise(revocation) : undefined;
-    await orUnavailable(Promise.all([raised, enqueue.add(revocation)]));
-    // The worker would do it a moment later; whoever asks was promised a place to look.
-    await orUnavailable(records.open(revocation));
+    // First: where it fails nothing is under way. What is sent again is another revocation.
+    if (mode === 'full') await orUnavailable(validAfter.raise(revocation));
+    await orUnavailable(enqueue.add(revocation));
+    // It is accepted. The worker opens the record a moment later; whoever asks was promised a place to look.
+    await orUnavailable(records.open(revocation)).catch(() => {});
     res.status(202).location(`/api/revocations/${revocationId}`);
     res.json({ revocationId, user: user.resource.id, apps: accounts.map(({ app }) => app) });
   });
