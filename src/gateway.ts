@@ -204,7 +204,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
       handOver,
       alerts,
       telemetry: telemetry?.queues,
-apps,
+      apps,
       goneAfterMs: appGoneAfterMs,
       records: createRevocationRecords(handOver?.connection ?? connection, keep),
       attempts: createAttempts(connection, keep, ends),
