@@ -111,6 +111,14 @@ describe('a worker that was halted in a call, while another one made the same ca
     expect(await begin(first)).toMatchObject({ verdict: 'go', call: 3 });
   });
 
+  it('is not what a failover makes of a call whose beginning it has lost', async () => {
+    const first = await open();
+    const begun = await begin(first);
+    await redis.del(accountKey(first));
+    expect(await end(first, begun, 'revoked')).toMatchObject({ stale: false, statuses: ['completed'] });
+    expect(await begin(first)).toMatchObject({ verdict: 'done' });
+  });
+
   it('does not give the account free that another job is calling by now', async () => {
     const first = await open();
     const halted = await begin(first);

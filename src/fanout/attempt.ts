@@ -148,12 +148,16 @@ local function finish(k, a, members, fields)
   local answer, turn = {'', '', 0}, job .. ' ' .. at
 
   -- Whoever took its revocations over has written there since.
-  local written, batch = unpack(redis.call('HMGET', KEYS[k + 2], 'app:' .. app, 'batch:' .. app))
+  local written, batch, before =
+    unpack(redis.call('HMGET', KEYS[k + 2], 'app:' .. app, 'batch:' .. app, 'state:' .. app))
   local moved = not over and joinable ~= '' and batch and batch ~= job
   if moved or written == details then return again(k, members, over, at, moved, turn) end
   local running, calls, also, joined =
     unpack(redis.call('HMGET', account, 'running', 'calls:' .. job, 'also:' .. job, 'joined:' .. job))
-  if call ~= '' and call ~= calls then
+  -- A beginning that a failover has lost is no other attempt: nobody has ended the job, and none has taken it over.
+  local isLost = not calls and not (batch and batch ~= job)
+    and before ~= 'revoked' and before ~= 'accepted' and before ~= 'none'
+  if call ~= '' and call ~= calls and not isLost then
     answer[1] = 'stale'
     for i = 1, members do answer[i + 3] = '' end
     return answer
