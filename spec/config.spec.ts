@@ -371,13 +371,17 @@ describe('an app', () => {
       options: { accountId: 'a', clientId: 'c', clientSecret: 's' },
       mode: 'refresh-only',
     };
-    const problems: string[] = [];
-    parseSettings(withApp(zoom), 'f.yaml', {}, problems);
-    expect(problems).toEqual([
-      expect.stringContaining('apps[0].mode needs to be full: zoom cannot leave sessions alone'),
-    ]);
+    const zendesk = { connector: 'zendesk', options: { url: 'https://acme.zendesk.com', oauthToken: 't' } };
+    const own = keycloak('https://sso.example.com', { mode: 'refresh-only' });
+    for (const [name, app] of Object.entries({ zoom, keycloak: own })) {
+      const problems: string[] = [];
+      parseSettings(withApp(app), 'f.yaml', {}, problems);
+      expect(problems).toEqual([
+        expect.stringContaining(`apps[0].mode needs to be full: ${name} cannot leave sessions alone`),
+      ]);
+    }
     const none: string[] = [];
-    parseSettings(withApp(keycloak('https://sso.example.com', { mode: 'refresh-only' })), 'f.yaml', {}, none);
+    parseSettings(withApp({ ...zendesk, mode: 'refresh-only' }), 'f.yaml', {}, none);
     expect(none).toEqual([]);
   });
 

@@ -1,7 +1,8 @@
 /** Keycloak: an exact look-up, a logout, and consents that are listed until none is left. */
 import { keycloak } from '../../src/connectors/keycloak.js';
+import { createCalls } from '../support/call.js';
 import { keepsContract } from '../support/connector-contract.js';
-import type { Route } from '../support/vendor.js';
+import { type Route, startVendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
 const TOKEN = 'POST /realms/acme/protocol/openid-connect/token';
@@ -59,9 +60,13 @@ function vendor(users: unknown[] = [ADA], known = true): Route[] {
   ];
 }
 
+const optionsAt = (url: string) => ({
+  ...{ url, realm: 'acme', clientId: 'gateway', clientSecret: 'a-s3cret_of-keycloak' },
+});
+
 keepsContract(keycloak, {
   account: ACCOUNT,
-  options: (url) => ({ url, realm: 'acme', clientId: 'gateway', clientSecret: 'a-s3cret_of-keycloak' }),
+  options: optionsAt,
   vendor: () => vendor(),
   calls: [TOKEN, FIND, LOGOUT, SESSIONS, CONSENTS, WITHDRAW, WITHDRAW, CONSENTS],
   main: LOGOUT,
@@ -77,4 +82,17 @@ keepsContract(keycloak, {
     ok: true,
     detail: 'users can be read; whether they can be logged out shows at the first revocation',
   },
+});
+
+it('has no refresh-only: refresh tokens of an online session would live on, and nothing would say so', async () => {
+  const server = await startVendor(vendor());
+  const calls = await createCalls();
+  const asked = keycloak.revoke(
+    ACCOUNT,
+    keycloak.options.parse(optionsAt(server.url)),
+    calls.call({ mode: 'refresh-only' }),
+  );
+  await expect(asked).rejects.toMatchObject({ reason: 'refused', retryable: false });
+  expect(server.requests).toEqual([]);
+  await Promise.all([server.close(), calls.close()]);
 });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, secret, type What } from './connector.js';
+import { appUrl, type CheckCall, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
@@ -24,12 +24,12 @@ export const keycloak = defineConnector({
   name: 'keycloak',
   options,
   account: identifier,
-  modes: ['full', 'refresh-only'],
+  modes: ['full'],
   identityProvider: true,
   docs: {
     app: 'Keycloak',
     coverage: 'full',
-    does: 'Finds the user by e-mail address or user name, exactly; `POST …/users/{id}/logout` ends the online sessions, of which none may be left then, tells their clients by back-channel logout and voids tokens from before; then each consent is deleted, and with it the offline tokens of its client. `refresh-only` does the second part alone.',
+    does: 'Finds the user by e-mail address or user name, exactly; `POST …/users/{id}/logout` ends the online sessions, of which none may be left then, tells their clients by back-channel logout and voids tokens from before; then each consent is deleted, and with it the offline tokens of its client. There is no `refresh-only`: any other refresh token of Keycloak is part of an online session and ends with it alone.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn: 'Access tokens that a client checks by itself.',
     lingers:
@@ -61,20 +61,16 @@ export const keycloak = defineConnector({
     }
 
     return withUserId({ connector: 'keycloak', options, account }, find, async (id) => {
-      const what: What[] = ['refresh_tokens'];
-      if (call.mode === 'full') {
-        await api('POST', path`/admin/realms/${realm}/users/${id}/logout`, { exceptions: { 404: UNKNOWN } });
-        what.unshift('sessions');
-        const left = await api('GET', path`/admin/realms/${realm}/users/${id}/sessions`, { answer: sessions });
-        expectNone('keycloak: GET of the sessions after the logout', left.data);
-      }
+      await api('POST', path`/admin/realms/${realm}/users/${id}/logout`, { exceptions: { 404: UNKNOWN } });
+      const left = await api('GET', path`/admin/realms/${realm}/users/${id}/sessions`, { answer: sessions });
+      expectNone('keycloak: GET of the sessions after the logout', left.data);
       const given = path`/admin/realms/${realm}/users/${id}/consents`;
       await endAll(
         'keycloak: DELETE of the consents',
         async () => (await api('GET', given, { answer: consents, exceptions: { 404: UNKNOWN } })).data,
         ({ clientId }) => api('DELETE', path`/admin/realms/${realm}/users/${id}/consents/${clientId}`),
       );
-      return { state: 'revoked', what, verified: true };
+      return { state: 'revoked', what: ['sessions', 'refresh_tokens'], verified: true };
     });
   },
 
