@@ -1,7 +1,8 @@
-/** PagerDuty: a user among pages of users, a deletion, and a list that has to be empty afterwards. */
+/** PagerDuty: a search, a user among pages of users, a deletion, and a list that has to be empty afterwards. */
+import type { Outcome, Pending } from '../../src/connectors/connector.js';
 import { pagerduty } from '../../src/connectors/pagerduty.js';
 import { createCalls } from '../support/call.js';
-import { keepsContract } from '../support/connector-contract.js';
+import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
 import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
@@ -22,9 +23,12 @@ type Given = {
   left?: readonly unknown[][];
   known?: boolean;
   authorization?: string;
+  /** Whether the search looks at addresses too. */
+  searches?: boolean;
 };
 
-function vendor({ users = [ADA], perPage = 100, left = [[]], known = true, authorization }: Given = {}): Route[] {
+function vendor(given: Given = {}): Route[] {
+  const { users: all = [ADA], perPage = 100, left = [[]], known = true, authorization, searches = true } = given;
   const headers = { authorization: authorization ?? 'Bearer token-s3cret', ...versioned };
   return [
     {
@@ -44,9 +48,12 @@ function vendor({ users = [ADA], perPage = 100, left = [[]], known = true, autho
       call: USERS,
       expects: [
         { headers, query: { limit: '100', offset: expect.stringMatching(/^\d+$/) } },
+        { headers, query: { query: ACCOUNT, limit: '100', offset: expect.stringMatching(/^\d+$/) } },
         { headers, query: { limit: '1', offset: '0' } }, // The check.
       ],
       answer: ({ query }) => {
+        const isFound = ({ email }: { email: string }) => searches && email.toLowerCase().includes(ACCOUNT);
+        const users = query.query === undefined ? all : all.filter(isFound);
         const [page = users] = [users.slice(Number(query.offset), Number(query.offset) + perPage)];
         return { json: { users: page, more: Number(query.offset) + perPage < users.length, limit: 100, total: null } };
       },
@@ -123,24 +130,57 @@ describe('pagerduty', () => {
 
   const revoke = (given?: Given, chosen: Record<string, unknown> = options(server.url)) => {
     server.reset(vendor(given));
-    return pagerduty.revoke(ACCOUNT, pagerduty.options.parse(chosen), calls.call());
+    const parsed = pagerduty.options.parse(chosen);
+    return revokeToTheEnd(pagerduty as never, ACCOUNT, parsed as never, () => calls.call());
   };
   const others = (count: number) =>
     Array.from({ length: count }, (_, at) => ({ id: `PX${at}`, email: `user-${at}@example.com` }));
   const asked = () => server.requests.map(({ call }) => call);
 
-  it('reads all pages of users, and asks nobody to search for names', async () => {
-    expect(await revoke({ users: [...others(250), ADA] })).toMatchObject({ state: 'revoked', verified: true });
+  const pages = () => server.requests.filter(({ call }) => call === USERS).map(({ query }) => query);
+
+  it('finds one of thousands by one search', async () => {
+    expect(await revoke({ users: [...others(4_000), ADA] })).toMatchObject({ state: 'revoked', verified: true });
+    expect(asked()).toEqual([TOKEN, USERS, DELETE, LIST]);
+    expect(pages()).toEqual([{ query: ACCOUNT, limit: '100', offset: '0' }]);
+  });
+
+  it('reads all pages of users where the search finds nobody', async () => {
+    const users = [...others(250), ADA];
+    expect(await revoke({ users, searches: false })).toMatchObject({ state: 'revoked', verified: true });
     expect(server.violations).toEqual([]);
-    const pages = server.requests.filter(({ call }) => call === USERS).map(({ query }) => query.offset);
-    expect(pages).toEqual(['0', '100', '200']);
+    expect(pages().map(({ query, offset }) => query ?? offset)).toEqual([ACCOUNT, '0', '100', '200']);
+  });
+
+  it('reads a thousand users in an attempt, and goes on from there, also after a failure', async () => {
+    server.reset(vendor({ users: [...others(4_000), ADA], searches: false }));
+    const parsed = pagerduty.options.parse(options(server.url));
+    let answer: Outcome | Pending = await pagerduty.revoke(ACCOUNT, parsed, calls.call());
+    const readIn: number[] = [];
+    let fails = true;
+    while ('pending' in answer) {
+      const poll: unknown = JSON.parse(JSON.stringify(answer.pending.poll));
+      if (fails) {
+        server.failAt(USERS, (res) => give(res, { status: 502 }));
+        await expect(pagerduty.poll?.(poll, parsed, calls.call())).rejects.toMatchObject({ reason: 'server' });
+        server.failAt('', () => {});
+        fails = false;
+      }
+      server.requests.length = 0;
+      answer = (await pagerduty.poll?.(poll, parsed, calls.call())) as Outcome | Pending;
+      readIn.push(Number(pages()[0]?.offset));
+    }
+    expect(answer).toMatchObject({ state: 'revoked', verified: true });
+    expect(readIn).toEqual([1_000, 2_000, 3_000, 4_000]);
+    expect(server.violations).toEqual([]);
   });
 
   it('is sure of nobody where two users have the address', async () => {
-    await expect(revoke({ users: [ADA, ...others(150), { ...ADA, id: 'PTWIN' }] })).rejects.toMatchObject({
-      reason: 'refused',
-    });
-    expect(asked()).not.toContain(DELETE);
+    for (const searches of [true, false]) {
+      const twins = revoke({ users: [ADA, ...others(1_500), { ...ADA, id: 'PTWIN' }], searches });
+      await expect(twins).rejects.toMatchObject({ reason: 'refused' });
+      expect(asked()).not.toContain(DELETE);
+    }
   });
 
   it('gives up where the API counts no further, and says so', async () => {

@@ -2,7 +2,15 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, type Authorize, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import {
+  appUrl,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  type Outcome,
+  type Pending,
+  secret,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
@@ -33,6 +41,9 @@ const TYPES = 'web,mobile';
 // The API counts no further than to 10,000.
 const MAX_PAGES = 100;
 const PER_PAGE = 100;
+// What fits into the deadline of one attempt with ease.
+const PAGES_AT_ONCE = 10;
+const GO_ON_AFTER_MS = 1_000;
 
 const users = z.object({ users: z.array(z.object({ id: z.string(), email: z.string() })), more: z.boolean() });
 const delegations = z.object({
@@ -40,6 +51,10 @@ const delegations = z.object({
   more: z.boolean(),
   next_cursor: z.string().nullish(),
 });
+
+/** How far all users have been read, for one whom the search does not find. */
+const reading = z.object({ account: z.string(), page: z.int(), ids: z.array(z.string()) });
+type Reading = z.output<typeof reading>;
 
 export const pagerduty = defineConnector({
   name: 'pagerduty',
@@ -49,7 +64,7 @@ export const pagerduty = defineConnector({
   docs: {
     app: 'PagerDuty',
     coverage: 'partial',
-    does: 'Finds the user by e-mail address, exactly, among all users; `DELETE /oauth_delegations?user_id=…&type=web,mobile` signs the user out of the web app and the phone apps; then `GET /users/{id}/oauth_delegations` has to be empty.',
+    does: 'Finds the user by e-mail address, exactly: by `GET /users?query=…` and, where that finds nobody, among all users, of whom each attempt reads a thousand; `DELETE /oauth_delegations?user_id=…&type=web,mobile` signs the user out of the web app and the phone apps; then `GET /users/{id}/oauth_delegations` has to be empty.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn:
       'What the user has allowed integrations to do, and REST API keys of the user; that of this connector too, so that it goes on working where its owner is signed out.',
@@ -63,7 +78,7 @@ export const pagerduty = defineConnector({
     rateLimit:
       '960 requests a minute for an app in the account, for an account key, or for a user over all keys of that user; 429 beyond, with the seconds to wait in `ratelimit-reset`. No page speaks of `Retry-After`.',
     unknown: [
-      'Whether `GET /users?query=` also finds addresses: it is described for names, so that all users are read.',
+      'Whether `GET /users?query=` finds every address: it is described for names, so that all users are read where it finds nobody.',
     ],
     sources: [
       'https://developer.pagerduty.com/api-reference/ad1161db75db1-delete-all-o-auth-delegations',
@@ -77,22 +92,28 @@ export const pagerduty = defineConnector({
 
   async revoke(account, options, call) {
     const api = apiOf(options, call);
+    let unread: Pending | undefined;
+    async function find(): Promise<readonly string[]> {
+      const { ids } = await usersFrom(0, account, api, account);
+      if (ids.length > 0) return ids;
+      const all = await readOn({ account, page: 0, ids: [] }, api);
+      if ('ids' in all) return all.ids;
+      unread = all;
+      return [];
+    }
+    const outcome = await withUserId({ connector: 'pagerduty', options, account }, find, (id) => signOut(id, api));
+    return unread ?? outcome;
+  },
+
+  async poll(poll, options, call) {
+    const api = apiOf(options, call);
+    const { account, ...rest } = reading.parse(poll);
+    const all = await readOn({ account, ...rest }, api);
+    if ('pending' in all) return all;
     return withUserId(
       { connector: 'pagerduty', options, account },
-      () => find(account, api),
-      async (id) => {
-        await api('DELETE', path`/oauth_delegations`, {
-          query: { user_id: id, type: TYPES },
-          answer: z.object({ status: z.literal('ok') }),
-        });
-        await expectSignedOut(id, api);
-        return {
-          state: 'revoked',
-          what: ['sessions', 'refresh_tokens', 'access_tokens'],
-          partial: 'integrations and API keys of the user live on',
-          verified: true,
-        };
-      },
+      async () => all.ids,
+      (id) => signOut(id, api),
     );
   },
 
@@ -108,15 +129,42 @@ export const pagerduty = defineConnector({
   },
 });
 
-async function find(account: string, api: Api): Promise<string[]> {
-  const ids: string[] = [];
-  for (let page = 0; page < MAX_PAGES; page += 1) {
-    const query = { limit: `${PER_PAGE}`, offset: `${page * PER_PAGE}` };
-    const { data } = await api('GET', path`/users`, { query, answer: users });
-    ids.push(...data.users.filter((user) => isSame(user.email, account)).map(({ id }) => id));
-    if (!data.more) return ids;
+/** All users, as far as one attempt goes, from where the one before it stopped. */
+async function readOn({ account, page, ids }: Reading, api: Api): Promise<{ ids: string[] } | Pending> {
+  const read = await usersFrom(page, account, api);
+  const all = [...ids, ...read.ids];
+  if (read.next === undefined) return { ids: all };
+  if (read.next < MAX_PAGES) {
+    const poll: Reading = { account, page: read.next, ids: all };
+    return { pending: { poll, afterMs: GO_ON_AFTER_MS } };
   }
   throw new ConnectorError('refused', `pagerduty: more users than the ${MAX_PAGES * PER_PAGE} that its API lists`);
+}
+
+/** Of a few pages the users with this address, and where to go on. */
+async function usersFrom(first: number, account: string, api: Api, search?: string) {
+  const ids: string[] = [];
+  for (let page = first; page < first + PAGES_AT_ONCE; page += 1) {
+    const query = { query: search, limit: `${PER_PAGE}`, offset: `${page * PER_PAGE}` };
+    const { data } = await api('GET', path`/users`, { query, answer: users });
+    ids.push(...data.users.filter((user) => isSame(user.email, account)).map(({ id }) => id));
+    if (!data.more) return { ids };
+  }
+  return { ids, next: first + PAGES_AT_ONCE };
+}
+
+async function signOut(id: string, api: Api): Promise<Outcome> {
+  await api('DELETE', path`/oauth_delegations`, {
+    query: { user_id: id, type: TYPES },
+    answer: z.object({ status: z.literal('ok') }),
+  });
+  await expectSignedOut(id, api);
+  return {
+    state: 'revoked',
+    what: ['sessions', 'refresh_tokens', 'access_tokens'],
+    partial: 'integrations and API keys of the user live on',
+    verified: true,
+  };
 }
 
 const ISSUED = { delegation_type: TYPES, status: 'issued' };
