@@ -3,7 +3,7 @@ import { auth0 } from '../../src/connectors/auth0.js';
 import type { Outcome, Pending } from '../../src/connectors/connector.js';
 import { createCalls } from '../support/call.js';
 import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
-import { type Route, startVendor, type Vendor, type VendorAnswer } from '../support/vendor.js';
+import { type Route, startVendor, type Vendor, type VendorAnswer, type VendorRequest } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
 const TOKEN = 'POST /oauth/token';
@@ -32,9 +32,12 @@ type Answers = {
   asksUntilDone?: number;
   known?: boolean;
   addresses?: readonly string[];
+  /** What the lists have beside, page by page: what was created when. */
+  since?: readonly unknown[][];
 };
 
-function vendor(url: string, { users = [ADA], asksUntilDone = 1, known = true, addresses = [ACCOUNT] }: Answers = {}) {
+function vendor(url: string, answers: Answers = {}) {
+  const { users = [ADA], asksUntilDone = 1, known = true, addresses = [ACCOUNT], since = [[]] } = answers;
   const left = { sessions: 2, tokens: 2 };
   let asked = 0;
   const begin = (what: readonly (keyof typeof left)[]): VendorAnswer => {
@@ -42,13 +45,25 @@ function vendor(url: string, { users = [ADA], asksUntilDone = 1, known = true, a
     for (const one of what) left[one] = asksUntilDone;
     return { status: 202 };
   };
-  const list = (name: keyof typeof left) => (): VendorAnswer => {
-    if (!known) return UNKNOWN;
-    const still = left[name];
-    asked += 1;
-    if (asked >= asksUntilDone) left.sessions = left.tokens = 0;
-    return { json: { [name]: still > 0 ? [{ id: 'id-1' }] : [] } };
-  };
+  const list =
+    (name: keyof typeof left) =>
+    (request: VendorRequest): VendorAnswer => {
+      if (!known) return UNKNOWN;
+      const page = Number(request.query.from?.slice(5) ?? 0);
+      const more = (since[page] ?? []).map((created_at, at) => ({ id: `new-${page}-${at}`, created_at }));
+      const next = page + 1 < since.length ? { next: `from-${page + 1}` } : {};
+      if (page > 0) return { json: { [name]: more, ...next } };
+      const still = left[name];
+      asked += 1;
+      if (asked >= asksUntilDone) left.sessions = left.tokens = 0;
+      const old = still > 0 ? [{ id: 'id-1', created_at: '2026-01-01T00:00:00.000Z' }] : [];
+      return { json: { [name]: [...more, ...old], ...next } };
+    };
+  const pages = [
+    { headers, query: { take: '50' } },
+    { headers, query: { take: '50', from: expect.stringMatching(/^from-\d+$/) } },
+    { headers, query: { take: '1' } }, // The check.
+  ];
   const routes: Route[] = [
     {
       call: TOKEN,
@@ -74,8 +89,8 @@ function vendor(url: string, { users = [ADA], asksUntilDone = 1, known = true, a
     },
     { call: REVOKE, expects: { headers, json: {} }, answer: () => begin(['sessions', 'tokens']) },
     { call: REVOKE_TOKENS, expects: { headers }, answer: () => begin(['tokens']) },
-    { call: SESSIONS, expects: { headers, query: { take: '1' } }, answer: list('sessions') },
-    { call: TOKENS, expects: { headers, query: { take: '1' } }, answer: list('tokens') },
+    { call: SESSIONS, expects: pages, answer: list('sessions') },
+    { call: TOKENS, expects: pages, answer: list('tokens') },
     {
       call: LIST,
       expects: { headers, query: { per_page: '1', fields: 'user_id', include_fields: 'true' } },
@@ -180,6 +195,51 @@ describe('what is particular to Auth0', () => {
     }
     expect(states).toHaveLength(4);
     expect(answer).toEqual(REVOKED);
+  });
+
+  const SOON = new Date(Date.now() + 60_000).toISOString();
+
+  it('does not wait for who has signed in again since, on whatever page that stands', async () => {
+    for (const since of [[[SOON]], [[SOON, SOON], [SOON]]]) {
+      for (const mode of ['full', 'refresh-only'] as const) {
+        expect(await revoke({ since, asksUntilDone: 2 }, { mode })).toMatchObject({ state: 'revoked', verified: true });
+        expect(app.violations).toEqual([]);
+        expect(called().filter((call) => call === REVOKE || call === REVOKE_TOKENS)).toHaveLength(1);
+      }
+    }
+  });
+
+  it.each([
+    ['from before', new Date(Date.now() - 60_000).toISOString()],
+    ['without a date', undefined],
+    ['with a date that nobody can read', {}],
+  ])('is not done while there is one beside %s', async (_what, created_at) => {
+    await expect(revoke({ since: [[SOON], [created_at]] })).rejects.toThrow('it never ends');
+    expect(app.violations).toEqual([]);
+  });
+
+  it('goes by the clock of Auth0, and by its own where Auth0 does not say', async () => {
+    for (const [date, wanted] of [
+      ['Wed, 21 Oct 2026 07:28:30 GMT', Date.parse('2026-10-21T07:28:30.999Z')],
+      ['soon', Date.parse('2026-10-21T07:00:00Z')],
+    ] as const) {
+      answerAt(REVOKE, { status: 202, headers: { date } });
+      const now = () => new Date('2026-10-21T07:00:00Z');
+      expect(await auth0.revoke(ACCOUNT, parse(), calls.call({ now }))).toMatchObject({
+        pending: { poll: { before: wanted } },
+      });
+    }
+  });
+
+  it('gives up on a list that never ends', async () => {
+    const since = Array.from({ length: 21 }, () => [SOON]);
+    await expect(revoke({ since })).rejects.toMatchObject({ reason: 'server', message: expect.stringContaining('20') });
+  });
+
+  it('goes on with what an earlier version has kept', async () => {
+    app.reset(vendor(app.url, { since: [[SOON]] }));
+    const poll = { id: ADA.user_id, tokensOnly: true };
+    expect(await auth0.poll?.(poll, parse(), calls.call())).toHaveProperty('pending');
   });
 
   it('asks for the refresh tokens too before it is done', async () => {

@@ -104,8 +104,8 @@ export const IDENTITY_PROVIDERS: readonly Row[] = [
     calls: async (url) => {
       const client = auth0Client(url);
       await client.usersByEmail.getByEmail(auth0Search);
-      await client.users.getSessions({ user_id: 'auth0|1', take: 1 });
-      await client.users.getRefreshTokens({ user_id: 'auth0|1', take: 1 });
+      await client.users.getSessions({ user_id: 'auth0|1', take: 50 });
+      await client.users.getRefreshTokens({ user_id: 'auth0|1', take: 50 });
     },
     unknownToSdk: {
       'POST /api/v2/users/auth0|1/revoke-access': 'This call came with version 5, which weighs 29 MB and more.',
@@ -122,7 +122,7 @@ export const IDENTITY_PROVIDERS: readonly Row[] = [
       const client = auth0Client(url);
       await client.usersByEmail.getByEmail(auth0Search);
       await client.users.deleteRefreshTokens({ user_id: 'auth0|1' });
-      await client.users.getRefreshTokens({ user_id: 'auth0|1', take: 1 });
+      await client.users.getRefreshTokens({ user_id: 'auth0|1', take: 50 });
     },
   },
   {

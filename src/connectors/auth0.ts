@@ -4,7 +4,9 @@ import { email, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
 import {
   appUrl,
+  type Call,
   type CheckCall,
+  ConnectorError,
   defineConnector,
   NONE,
   type Outcome,
@@ -17,6 +19,8 @@ import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 
 const ASK_AGAIN_AFTER_MS = 3_000;
+const PER_PAGE = 50;
+const MAX_PAGES = 20;
 
 const options = z.strictObject({
   url: appUrl.describe('The domain of the tenant, such as https://acme.eu.auth0.com: no custom domain.'),
@@ -37,11 +41,13 @@ const users = z.array(
     identities: z.array(z.object({ connection: z.string() })).optional(),
   }),
 );
-const sessions = z.object({ sessions: z.array(z.unknown()) });
-const tokens = z.object({ tokens: z.array(z.unknown()) });
+// Dates are described as text, or as an object of which nothing is said.
+const items = z.array(z.object({ created_at: z.unknown().optional() }));
+const sessions = z.object({ sessions: items, next: z.string().nullish() });
+const tokens = z.object({ tokens: items, next: z.string().nullish() });
 
-/** What is kept while Auth0 is at work. */
-const begun = z.object({ id: z.string(), tokensOnly: z.boolean() });
+/** What is kept while Auth0 is at work. Without `before`, which earlier versions did not keep, all counts. */
+const begun = z.object({ id: z.string(), tokensOnly: z.boolean(), before: z.number().optional() });
 type Begun = z.output<typeof begun>;
 
 export const auth0 = defineConnector({
@@ -53,7 +59,7 @@ export const auth0 = defineConnector({
   docs: {
     app: 'Auth0',
     coverage: 'partial',
-    does: 'Finds the user by e-mail address, exactly and, where `connection` is set, in that connection; has all sessions and refresh tokens revoked (`POST /api/v2/users/{id}/revoke-access`), which Auth0 does later; and lists both until none is left. Apps that take back-channel logout are told by Auth0. `refresh-only` revokes the refresh tokens alone.',
+    does: 'Finds the user by e-mail address, exactly and, where `connection` is set, in that connection; has all sessions and refresh tokens revoked (`POST /api/v2/users/{id}/revoke-access`), which Auth0 does later; and lists both until none is left from before; a sign-in since is left alone. Apps that take back-channel logout are told by Auth0. `refresh-only` revokes the refresh tokens alone.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn: 'Access tokens, and sessions of apps that do not take back-channel logout.',
     lingers: 'As long as an access token lives: a day for an API unless it is set lower.',
@@ -101,18 +107,19 @@ export const auth0 = defineConnector({
 
     return withUserId({ connector: 'auth0', options, account }, find, async (id) => {
       const tokensOnly = call.mode === 'refresh-only';
-      if (tokensOnly) await api('DELETE', path`/api/v2/users/${id}/refresh-tokens`);
-      else await api('POST', path`/api/v2/users/${id}/revoke-access`, { json: {} });
-      return again({ id, tokensOnly });
+      const { headers } = tokensOnly
+        ? await api('DELETE', path`/api/v2/users/${id}/refresh-tokens`)
+        : await api('POST', path`/api/v2/users/${id}/revoke-access`, { json: {} });
+      return again({ id, tokensOnly, before: timeOf(headers, call) });
     });
   },
 
   async poll(poll, options, call) {
     const api = apiOf(options, call);
-    const { id, tokensOnly } = begun.parse(poll);
-    const isDone = await unlessNotFound(hasNothing(api, id, tokensOnly));
+    const progress = begun.parse(poll);
+    const isDone = await unlessNotFound(hasNothing(api, progress));
     if (isDone === undefined) return NONE;
-    return isDone ? done(tokensOnly) : again({ id, tokensOnly });
+    return isDone ? done(progress.tokensOnly) : again(progress);
   },
 
   async check(options, call) {
@@ -123,7 +130,9 @@ export const auth0 = defineConnector({
     });
     const [someone] = data;
     if (!someone) return { ok: true, detail: 'users can be read, but there are none to prove the rest with' };
-    await hasNothing(api, someone.user_id, false, 'both');
+    const one = { query: { take: '1' } };
+    await api('GET', path`/api/v2/users/${someone.user_id}/sessions`, { ...one, answer: sessions });
+    await api('GET', path`/api/v2/users/${someone.user_id}/refresh-tokens`, { ...one, answer: tokens });
     return {
       ok: true,
       detail:
@@ -135,17 +144,39 @@ export const auth0 = defineConnector({
 const isOf = (connection: string | undefined, { identities = [] }: z.output<typeof users>[number]) =>
   connection === undefined || identities.some((identity) => identity.connection === connection);
 
-/** Whether the lists are empty; asks for both, though the first has something, where that is wanted. */
-async function hasNothing(api: Api, id: string, tokensOnly: boolean, both?: 'both'): Promise<boolean> {
-  const query = { take: '1' };
-  let left = 0;
-  if (!tokensOnly) {
+/** By the clock of Auth0, as what is in its lists: the end of the second in which it has answered. */
+function timeOf({ date = '' }: Record<string, string>, call: Call): number {
+  const at = Date.parse(date);
+  return Number.isNaN(at) ? call.now().getTime() : at + 999;
+}
+
+/** Whether all is gone that was there: the user may have signed in again since, which is nothing to wait for. */
+async function hasNothing(api: Api, { id, tokensOnly, before = Number.POSITIVE_INFINITY }: Begun): Promise<boolean> {
+  const ofSessions = async (query: PageQuery) => {
     const { data } = await api('GET', path`/api/v2/users/${id}/sessions`, { query, answer: sessions });
-    left += data.sessions.length;
-    if (left > 0 && !both) return false;
+    return { items: data.sessions, next: data.next };
+  };
+  const ofTokens = async (query: PageQuery) => {
+    const { data } = await api('GET', path`/api/v2/users/${id}/refresh-tokens`, { query, answer: tokens });
+    return { items: data.tokens, next: data.next };
+  };
+  if (!tokensOnly && (await hasOlder(before, ofSessions))) return false;
+  return !(await hasOlder(before, ofTokens));
+}
+
+type PageQuery = { take: string; from: string | undefined };
+type Page = { items: z.output<typeof items>; next?: string | null | undefined };
+
+async function hasOlder(before: number, list: (query: PageQuery) => Promise<Page>): Promise<boolean> {
+  let from: string | undefined;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const { items, next } = await list({ take: `${PER_PAGE}`, from });
+    // One without a date that can be read is taken for old.
+    if (items.some(({ created_at }) => !(Date.parse(String(created_at)) > before))) return true;
+    if (!next) return false;
+    from = next;
   }
-  const { data } = await api('GET', path`/api/v2/users/${id}/refresh-tokens`, { query, answer: tokens });
-  return left + data.tokens.length === 0;
+  throw new ConnectorError('server', `auth0: one of the lists of a user is longer than ${MAX_PAGES} pages`);
 }
 
 const again = (poll: Begun): Pending => ({ pending: { poll, afterMs: ASK_AGAIN_AFTER_MS } });
