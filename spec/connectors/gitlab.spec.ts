@@ -1,7 +1,8 @@
 /** GitLab: an exact look-up as an administrator, then only what the settings ask for. */
+import type { Pending } from '../../src/connectors/connector.js';
 import { gitlab } from '../../src/connectors/gitlab.js';
 import { createCalls } from '../support/call.js';
-import { keepsContract } from '../support/connector-contract.js';
+import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
 import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
@@ -78,7 +79,7 @@ keepsContract(gitlab, {
   account: ACCOUNT,
   options,
   vendor: () => vendor(),
-  calls: [ME, FIND, SHOW, BLOCK, LIST, REVOKE, REVOKE, LIST],
+  calls: [ME, FIND, SHOW, BLOCK, ME, LIST, REVOKE, REVOKE, LIST],
   main: BLOCK,
   outcome: { state: 'revoked', what: ['access', 'credentials'], removed: [{ blocked: '7' }] },
   repeated: { state: 'none', what: [] },
@@ -112,8 +113,10 @@ describe('gitlab', () => {
   const parse = (more: Record<string, unknown> = {}) => gitlab.options.parse({ ...options(server.url), ...more });
   const revoke = (given: Given = {}, more?: Record<string, unknown>) => {
     server.reset(vendor(given));
-    return gitlab.revoke(given.account ?? ACCOUNT, parse(more), calls.call());
+    return toTheEnd(given.account, more);
   };
+  const toTheEnd = (account = ACCOUNT, more?: Record<string, unknown>) =>
+    revokeToTheEnd(gitlab as never, account, parse(more) as never, () => calls.call());
   const asked = () => server.requests.map(({ call }) => call);
   const revoked = () => server.requests.filter(({ call }) => call === REVOKE).map(({ segments }) => segments[0]);
 
@@ -213,6 +216,65 @@ describe('gitlab', () => {
     expect(asked()).not.toContain(BLOCK);
   });
 
+  const attempt = (number: number, more?: Record<string, unknown>) =>
+    gitlab.revoke(ACCOUNT, parse(more), calls.call({ attempt: number }));
+  const goOn = ({ pending }: Pending, number: number) =>
+    gitlab.poll?.(JSON.parse(JSON.stringify(pending.poll)), parse(), calls.call({ attempt: number }));
+
+  it('has the block on record before it touches a token, and goes on with these where they failed', async () => {
+    server.reset(vendor());
+    const begun = (await attempt(1)) as Pending;
+    expect(begun.pending.removed).toEqual([{ blocked: '7' }]);
+    expect(asked()).toEqual([ME, FIND, SHOW, BLOCK]);
+    server.failAt(LIST, (res) => give(res, { status: 502 }));
+    await expect(goOn(begun, 2)).rejects.toMatchObject({ reason: 'server' });
+    server.failAt('', () => {});
+    expect(await goOn(begun, 3)).toEqual({
+      ...{ state: 'revoked', what: ['access', 'credentials'], removed: [{ blocked: '7' }] },
+    });
+    expect(asked().filter((call) => call === BLOCK)).toHaveLength(1);
+    expect(server.violations).toEqual([]);
+  });
+
+  it('says that an earlier attempt may have blocked the user, where it finds that done', async () => {
+    const removed = [{ blocked: '7', by: 'an earlier attempt or somebody else' }];
+    server.reset(vendor());
+    server.failAt(BLOCK, (res, _request, usual) => {
+      usual();
+      give(res, { status: 502 });
+    });
+    await expect(attempt(1)).rejects.toMatchObject({ reason: 'server' });
+    const begun = (await attempt(2)) as Pending;
+    expect(begun.pending.removed).toEqual(removed);
+    expect(await goOn(begun, 3)).toEqual({ state: 'revoked', what: ['access', 'credentials'], removed });
+    expect(await attempt(2, { personalAccessTokens: false })).toEqual({ state: 'revoked', what: ['access'], removed });
+  });
+
+  it.each(['ldap_blocked', 'banned', 'blocked_pending_approval'])(
+    'takes no credit on a retry for what it never does [%s]',
+    async (state) => {
+      server.reset(vendor({ users: [{ ...ADA, state }], tokens: [] }));
+      expect(await attempt(2, { personalAccessTokens: false })).toEqual({ state: 'none', what: [] });
+      const begun = (await attempt(2)) as Pending;
+      expect(begun.pending).not.toHaveProperty('removed');
+      expect(await goOn(begun, 3)).toEqual({ state: 'none', what: [] });
+      expect(asked()).not.toContain(BLOCK);
+    },
+  );
+
+  it('says of tokens that they are revoked where an attempt that broke off may have done it', async () => {
+    server.reset(vendor({ tokens: [] }));
+    expect(await attempt(1, { block: false })).toEqual({ state: 'none', what: [] });
+    expect(await attempt(2, { block: false })).toMatchObject({
+      state: 'revoked',
+      what: ['credentials'],
+      verified: true,
+    });
+    const begun = (await attempt(1)) as Pending;
+    expect(await goOn(begun, 2)).toMatchObject({ what: ['access'] });
+    expect(await goOn(begun, 3)).toMatchObject({ what: ['access', 'credentials'] });
+  });
+
   it('keeps a user who cannot be blocked and a token that may not apart', async () => {
     for (const [message, reason] of [
       ['403 Forbidden - An internal user cannot be blocked', 'refused'],
@@ -229,7 +291,7 @@ describe('gitlab', () => {
     server.failAt(REVOKE, (res, { segments }, usual) =>
       give(res, segments[0] === '12' ? { status: 400, json: { message: '400 Bad request' } } : usual()),
     );
-    await expect(gitlab.revoke(ACCOUNT, parse(), calls.call())).rejects.toMatchObject({ reason: 'refused' });
+    await expect(toTheEnd()).rejects.toMatchObject({ reason: 'refused' });
     expect(revoked()).toEqual(['11', '12', '13']);
   });
 
@@ -243,7 +305,7 @@ describe('gitlab', () => {
         usual();
         give(res, { status: 404, json });
       });
-      const got = await gitlab.revoke(ACCOUNT, parse(), calls.call()).catch((error) => error);
+      const got = await toTheEnd().catch((error) => error);
       expect(got.state ?? got.reason).toBe(wanted);
     }
   });
@@ -256,8 +318,7 @@ describe('gitlab', () => {
     server.reset(vendor());
     const limited = { 'retry-after': '30', 'ratelimit-reset': '1792567730', 'ratelimit-remaining': '0' };
     server.failAt(REVOKE, (res) => give(res, { status: 429, headers: limited, text: 'Retry later' }));
-    const refused = gitlab.revoke(ACCOUNT, parse(), calls.call());
-    await expect(refused).rejects.toMatchObject({ reason: 'rate_limited', retryAfterMs: 30_000 });
+    await expect(toTheEnd()).rejects.toMatchObject({ reason: 'rate_limited', retryAfterMs: 30_000 });
     expect(revoked()).toHaveLength(1);
   });
 });

@@ -2,7 +2,17 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, type What } from './connector.js';
+import {
+  appUrl,
+  type Call,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  NONE,
+  type Outcome,
+  secret,
+  type What,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 import { endAll } from './rounds.js';
@@ -35,6 +45,13 @@ const me = z.object({ id: z.number(), is_admin: z.boolean().default(false) });
 const users = z.array(z.object({ id: z.number(), username: z.string(), email: z.string().nullish() }));
 const tokens = z.array(z.object({ id: z.number(), user_id: z.number(), active: z.boolean().default(true) }));
 
+/** What is kept once the user is blocked, before the tokens are touched: a retry of these must not forget the block. */
+const begun = z.object({ id: z.string(), removed: z.array(z.record(z.string(), z.unknown())), attempt: z.int() });
+type Begun = z.output<typeof begun>;
+
+// Of those who keep a user out, the only one that is this connector's doing.
+const BLOCKED_BY_HAND = 'blocked';
+
 export const gitlab = defineConnector({
   name: 'gitlab',
   options,
@@ -43,7 +60,7 @@ export const gitlab = defineConnector({
   docs: {
     app: 'GitLab',
     coverage: 'partial',
-    does: 'Finds the user by e-mail address or user name, exactly. With `personalAccessTokens` it lists the active tokens of the user (`GET /api/v4/personal_access_tokens?user_id=…&state=active`) and revokes each (`DELETE /api/v4/personal_access_tokens/{id}`) until none is left; with `block` it blocks the user (`POST /api/v4/users/{id}/block`). Without either it does not start, and it never acts on the administrator whose token it has.',
+    does: 'Finds the user by e-mail address or user name, exactly. With `personalAccessTokens` it lists the active tokens of the user (`GET /api/v4/personal_access_tokens?user_id=…&state=active`) and revokes each (`DELETE /api/v4/personal_access_tokens/{id}`) until none is left; with `block` it blocks the user first (`POST /api/v4/users/{id}/block`), and notes that as taken away before it goes on. Without either it does not start, and it never acts on the administrator whose token it has.',
     ends: ['credentials', 'access'],
     livesOn: 'Without `block`: sessions in the browser, OAuth tokens, SSH keys and tokens of projects and groups.',
     lingers: 'Nothing that a page speaks of.',
@@ -78,19 +95,20 @@ export const gitlab = defineConnector({
         if (id === own) {
           throw new ConnectorError('refused', 'gitlab: not called, since it is the account that the connector acts as');
         }
-        const what: What[] = [];
-        const blocked = options.block && (await block(id, api));
-        if (blocked) what.push('access');
-        if (options.personalAccessTokens && (await revokeTokens(id, api)) > 0) what.push('credentials');
-        if (what.length === 0) return NONE;
-        return {
-          state: 'revoked',
-          what,
-          ...(blocked && { removed: [{ blocked: id }] }),
-          ...(!options.block && { partial: 'browser sessions, OAuth tokens and SSH keys live on', verified: true }),
-        };
+        if (!options.block) return outcomeOf([], await endTokens(id, options, api, call.attempt > 1), options);
+        const removed = await block(id, api, call);
+        if (!options.personalAccessTokens) return outcomeOf(removed, false, options);
+        const poll: Begun = { id, removed, attempt: call.attempt };
+        return { pending: { poll, afterMs: 0, ...(removed.length > 0 && { removed }) } };
       },
     );
+  },
+
+  async poll(poll, options, call) {
+    const { id, removed, attempt } = begun.parse(poll);
+    const api = apiOf(options, call);
+    await administrator(api);
+    return outcomeOf(removed, await endTokens(id, options, api, call.attempt > attempt + 1), options);
   },
 
   async check(options, call) {
@@ -116,19 +134,40 @@ async function find(account: string, api: Api): Promise<string[]> {
   return found.filter(({ email, username }) => isSame(isAddress ? email : username, account)).map(({ id }) => `${id}`);
 }
 
-/** Whether there was anything to do. */
-async function block(id: string, api: Api): Promise<boolean> {
+function outcomeOf(removed: Begun['removed'], hadTokens: boolean, { block }: Options): Outcome {
+  const what: What[] = [];
+  if (removed.length > 0) what.push('access');
+  if (hadTokens) what.push('credentials');
+  if (what.length === 0) return NONE;
+  return {
+    state: 'revoked',
+    what,
+    ...(removed.length > 0 && { removed }),
+    ...(!block && { partial: 'browser sessions, OAuth tokens and SSH keys live on', verified: true }),
+  };
+}
+
+/** What there is to take back, if anything. */
+async function block(id: string, api: Api, call: Call): Promise<Begun['removed']> {
   const { data } = await api('GET', path`/api/v4/users/${id}`, { answer: z.object({ state: z.string() }) });
   // To block somebody whom LDAP has blocked is an error.
-  if (BLOCKED.includes(data.state)) return false;
-  await api('POST', path`/api/v4/users/${id}/block`, { exceptions: { 403: saying(NOT_BLOCKABLE, 'refused', 'auth') } });
-  return true;
+  if (!BLOCKED.includes(data.state)) {
+    await api('POST', path`/api/v4/users/${id}/block`, {
+      exceptions: { 403: saying(NOT_BLOCKABLE, 'refused', 'auth') },
+    });
+    return [{ blocked: id }];
+  }
+  // An attempt before this one may have blocked the user without having learned of it.
+  if (call.attempt === 1 || data.state !== BLOCKED_BY_HAND) return [];
+  return [{ blocked: id, by: 'an earlier attempt or somebody else' }];
 }
 
 const NOT_BLOCKABLE = /LDAP|internal user/i;
 
-function revokeTokens(id: string, api: Api): Promise<number> {
-  return endAll(
+/** Whether there were any; of an attempt that broke off nobody knows what it had revoked. */
+async function endTokens(id: string, options: Options, api: Api, brokeOff: boolean): Promise<boolean> {
+  if (!options.personalAccessTokens) return false;
+  const ended = await endAll(
     'gitlab: DELETE of the tokens',
     async () => {
       const found = await pages(api, 'personal_access_tokens', { user_id: id, state: 'active' }, tokens);
@@ -137,6 +176,7 @@ function revokeTokens(id: string, api: Api): Promise<number> {
     },
     (token) => api('DELETE', path`/api/v4/personal_access_tokens/${`${token.id}`}`),
   );
+  return ended > 0 || brokeOff;
 }
 
 async function pages<Item>(
