@@ -1,8 +1,8 @@
 /** Zendesk: an exact look-up, all sessions at once, and the tokens of one user among those of everybody. */
-import type { Mode } from '../../src/connectors/connector.js';
+import type { Mode, Outcome, Pending } from '../../src/connectors/connector.js';
 import { zendesk } from '../../src/connectors/zendesk.js';
 import { createCalls } from '../support/call.js';
-import { keepsContract } from '../support/connector-contract.js';
+import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
 import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
@@ -119,7 +119,7 @@ keepsContract(zendesk, {
   account: ACCOUNT,
   options: client,
   vendor: () => ofClient(),
-  calls: [TOKEN, ME, FIND, END, SESSIONS, TOKENS, REVOKE, REVOKE, TOKENS],
+  calls: [TOKEN, ME, FIND, END, SESSIONS, ME, TOKENS, REVOKE, REVOKE, TOKENS],
   main: END,
   reads: [TOKEN],
   exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
@@ -152,7 +152,9 @@ describe('zendesk', () => {
   afterAll(() => Promise.all([server.close(), calls.close()]));
 
   const parse = (chosen?: Record<string, unknown>) => zendesk.options.parse(chosen ?? options(server.url));
-  const call = (mode: Mode = 'full') => zendesk.revoke(ACCOUNT, parse(), calls.call({ mode }));
+  const toTheEnd = (chosen: unknown, mode: Mode = 'full') =>
+    revokeToTheEnd(zendesk as never, ACCOUNT, chosen as never, () => calls.call({ mode }));
+  const call = (mode?: Mode) => toTheEnd(parse(), mode);
   const revoke = (given: Given = {}, mode?: Mode) => {
     server.reset(vendor(given));
     return call(mode);
@@ -242,9 +244,66 @@ describe('zendesk', () => {
     expect(await call()).toMatchObject({ state: 'revoked', verified: true });
   });
 
+  const begin = async (given: Given, mode: Mode = 'full', attempt = 1) => {
+    server.reset(vendor(given));
+    return zendesk.revoke(ACCOUNT, parse(), calls.call({ mode, attempt }));
+  };
+  const goOn = async (answer: Outcome | Pending, attempt: number) => {
+    if (!('pending' in answer)) throw new Error('it has ended');
+    const poll: unknown = JSON.parse(JSON.stringify(answer.pending.poll));
+    return (await zendesk.poll?.(poll, parse(), calls.call({ attempt }))) as Outcome | Pending;
+  };
+
   it('is no success while tokens are there again and again', async () => {
     await expect(revoke({ reappear: true })).rejects.toMatchObject({ reason: 'server' });
     expect(revoked()).toHaveLength(6);
+  });
+
+  it('signs the person out once, however often the tokens fail', async () => {
+    const answer = await begin({});
+    expect(asked()).toEqual([ME, FIND, END, SESSIONS]);
+    server.failAt(TOKENS, (res) => give(res, { status: 502 }));
+    await expect(goOn(answer, 2)).rejects.toMatchObject({ reason: 'server' });
+    server.failAt('', () => {});
+    expect(await goOn(answer, 3)).toEqual({
+      ...{ state: 'revoked', what: ['sessions', 'refresh_tokens', 'access_tokens'], verified: true },
+    });
+    expect(asked().filter((call) => call === END)).toHaveLength(1);
+  });
+
+  it('reads a thousand tokens in an attempt, and goes on from there, also after a failure', async () => {
+    const mine = (id: number) => ({ id, user_id: 35436 });
+    const tokens = [mine(1), ...others(2_400), mine(2), ...others(100), mine(3)];
+    let answer = await begin({ tokens });
+    const from: (string | undefined)[] = [];
+    for (let attempt = 2; 'pending' in answer; attempt += 1) {
+      if (attempt === 3) {
+        server.failAt(TOKENS, (res) => give(res, { status: 502 }));
+        await expect(goOn(answer, attempt)).rejects.toMatchObject({ reason: 'server' });
+        server.failAt('', () => {});
+      }
+      const before = server.requests.length;
+      answer = await goOn(answer, attempt);
+      const pages = server.requests.slice(before).filter(({ call }) => call === TOKENS);
+      expect(pages.length).toBeLessThanOrEqual(10);
+      from.push(pages[0]?.query['page[after]']);
+    }
+    expect(answer).toMatchObject({ state: 'revoked', verified: true });
+    expect(revoked()).toEqual(['1', '2', '3']);
+    // The last pass finds none.
+    expect(from).toEqual([undefined, 'after-1000', 'after-2000', 'after-400', 'after-1400', 'after-2400']);
+    expect(server.violations).toEqual([]);
+  });
+
+  it('says of tokens that they are revoked where an attempt that broke off may have done it', async () => {
+    const none = { tokens: others(2) };
+    const done = { state: 'revoked', what: ['refresh_tokens', 'access_tokens'], verified: true };
+    expect(await begin(none, 'refresh-only', 2)).toEqual(done);
+    const long = { tokens: others(1_500) };
+    const answer = await begin(long, 'refresh-only');
+    expect(await goOn(answer, 2)).toEqual({ state: 'none', what: [] });
+    // What it had found may have come back on a page from before, so that all are read once more.
+    expect(await goOn(await goOn(answer, 3), 4)).toEqual(done);
   });
 
   it('takes an endpoint that is not there for a wrong URL, and for no missing user', async () => {
@@ -264,7 +323,7 @@ describe('zendesk', () => {
   it('takes an OAuth token too', async () => {
     server.reset(vendor({ authorization: 'Bearer oauth-s3cret' }));
     const chosen = parse({ url: server.url, oauthToken: 'oauth-s3cret' });
-    expect(await zendesk.revoke(ACCOUNT, chosen, calls.call())).toMatchObject({ state: 'revoked' });
+    expect(await toTheEnd(chosen)).toMatchObject({ state: 'revoked' });
     expect(server.violations).toEqual([]);
   });
 
@@ -272,7 +331,7 @@ describe('zendesk', () => {
     server.reset(ofClient({ scope: 'users:read write' }));
     const chosen = parse({ ...client(`${server.url}/`), scope: 'users:read write' });
     for (let time = 1; time <= 2; time += 1) {
-      expect(await zendesk.revoke(ACCOUNT, chosen, calls.call())).toMatchObject({ state: 'revoked' });
+      expect(await toTheEnd(chosen)).toMatchObject({ state: 'revoked' });
     }
     expect(asked().filter((call) => call === TOKEN)).toHaveLength(1);
     expect(server.violations).toEqual([]);

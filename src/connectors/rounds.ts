@@ -17,20 +17,25 @@ export async function endAll<Item>(
   for (let round = 0; round < ROUNDS; round += 1) {
     const items = await list();
     if (items.length === 0) return ended;
-    let failed: unknown;
-    for (const item of items) {
-      try {
-        await unlessNotFound(end(item));
-        ended += 1;
-      } catch (error) {
-        failed ??= error;
-        if (isOfAll(error)) break;
-      }
-    }
-    if (failed) throw failed;
+    await endEach(items, end);
+    ended += items.length;
   }
   if ((await list()).length === 0) return ended;
   throw new ConnectorError('server', `${operation}: some are still there after ${ROUNDS} rounds`);
+}
+
+/** One round of it: for lists that are too long to be read again in the same attempt. */
+export async function endEach<Item>(items: readonly Item[], end: (item: Item) => Promise<unknown>): Promise<void> {
+  let failed: unknown;
+  for (const item of items) {
+    try {
+      await unlessNotFound(end(item));
+    } catch (error) {
+      failed ??= error;
+      if (isOfAll(error)) break;
+    }
+  }
+  if (failed) throw failed;
 }
 
 /** Where going on with the others would be in vain, or would hurt. */

@@ -2,11 +2,21 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, type Authorize, basic, bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, type What } from './connector.js';
+import {
+  appUrl,
+  type Call,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  NONE,
+  type Outcome,
+  type Pending,
+  secret,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
-import { endAll, expectNone } from './rounds.js';
+import { endEach, expectNone } from './rounds.js';
 
 const WAYS = [['clientId', 'clientSecret'], ['email', 'apiToken'], ['oauthToken']] as const;
 
@@ -35,8 +45,11 @@ const options = z
 type Options = z.output<typeof options>;
 
 const MAX_PAGES = 20;
-// The list of tokens is that of the whole account.
-const MAX_TOKEN_PAGES = 100;
+// The list of tokens is that of the whole account: an attempt reads as much of it as fits into its deadline with ease.
+const MAX_TOKEN_PAGES = 1_000;
+const TOKEN_PAGES_AT_ONCE = 10;
+const PASSES_AT_ONCE = 3;
+const GO_ON_AFTER_MS = 2_000;
 
 const me = z.object({ user: z.object({ id: z.number().nullable(), role: z.string().nullish() }) });
 const users = z.object({
@@ -49,6 +62,22 @@ const tokens = z.object({
   meta: z.object({ has_more: z.boolean(), after_cursor: z.string().nullish() }),
 });
 
+/** What is kept once the sessions have ended, so that no retry signs the person out again or starts the list over. */
+const begun = z.object({
+  id: z.string(),
+  /** Whether the sessions have been ended. */
+  sessions: z.boolean(),
+  /** Where this pass through all tokens is. */
+  page: z.int(),
+  after: z.string().optional(),
+  /** Whether this pass has found a token, and whether any has. */
+  found: z.boolean(),
+  ended: z.boolean(),
+  /** The attempt that has kept this. */
+  attempt: z.int(),
+});
+type Begun = z.output<typeof begun>;
+
 export const zendesk = defineConnector({
   name: 'zendesk',
   options,
@@ -57,7 +86,7 @@ export const zendesk = defineConnector({
   docs: {
     app: 'Zendesk',
     coverage: 'full',
-    does: 'Finds the user by the primary e-mail address, exactly; deletes all sessions (`DELETE /api/v2/users/{user_id}/sessions`), after which their list has to be empty; then lists the OAuth tokens of the account and deletes those of this user (`DELETE /api/v2/oauth/tokens/{id}`) until none is left. `refresh-only` does the tokens alone. It never acts on the admin whose token it has.',
+    does: 'Finds the user by the primary e-mail address, exactly; deletes all sessions (`DELETE /api/v2/users/{user_id}/sessions`), after which their list has to be empty; then reads the OAuth tokens of the account, a thousand in an attempt, and deletes those of this user (`DELETE /api/v2/oauth/tokens/{id}`) until it has read all and found none. A retry goes on where it was, and signs nobody out again. `refresh-only` does the tokens alone. It never acts on the admin whose token it has.',
     ends: ['sessions', 'refresh_tokens', 'access_tokens'],
     livesOn: 'API tokens, which are of the account and of nobody: delete them where the person knew one.',
     lingers: 'Nothing that a page speaks of.',
@@ -100,22 +129,22 @@ export const zendesk = defineConnector({
             'zendesk: not called, since it is the account that the connector acts as',
           );
         }
-        const what: What[] = ['refresh_tokens', 'access_tokens'];
-        if (call.mode === 'full') {
-          await api('DELETE', path`/api/v2/users/${id}/sessions`);
-          what.unshift('sessions');
-          const { data } = await api('GET', path`/api/v2/users/${id}/sessions`, { answer: sessions });
-          expectNone('zendesk: GET of the sessions after their deletion', data.sessions);
+        const start = { id, page: 0, found: false };
+        if (call.mode !== 'full') {
+          return goOn({ ...start, sessions: false, ended: false, attempt: 0 }, api, call);
         }
-        const ended = await endAll(
-          'zendesk: DELETE of the tokens',
-          () => tokensOf(id, api),
-          (token) => api('DELETE', path`/api/v2/oauth/tokens/${token}`),
-        );
-        if (call.mode !== 'full' && ended === 0) return NONE;
-        return { state: 'revoked', what, verified: true };
+        await api('DELETE', path`/api/v2/users/${id}/sessions`);
+        const { data } = await api('GET', path`/api/v2/users/${id}/sessions`, { answer: sessions });
+        expectNone('zendesk: GET of the sessions after their deletion', data.sessions);
+        return later({ ...start, sessions: true, ended: false, attempt: call.attempt }, 0);
       },
     );
+  },
+
+  async poll(poll, options, call) {
+    const api = apiOf(options, call);
+    await admin(api);
+    return goOn(begun.parse(poll), api, call);
   },
 
   async check(options, call) {
@@ -150,17 +179,47 @@ async function find(account: string, api: Api): Promise<string[]> {
   throw new ConnectorError('refused', `zendesk: the search finds more than ${MAX_PAGES} pages of users`);
 }
 
-async function tokensOf(id: string, api: Api): Promise<string[]> {
-  const ids: string[] = [];
-  let after: string | undefined;
-  for (let page = 1; page <= MAX_TOKEN_PAGES; page += 1) {
+/** Deletes the tokens of the user among a few pages of all; done once all have been read and none was found. */
+async function goOn(before: Begun, api: Api, call: Call): Promise<Outcome | Pending> {
+  const { id, sessions, attempt } = before;
+  let { page, after, found, ended } = before;
+  let passes = 0;
+  // Of an attempt that broke off nobody knows what it had deleted.
+  if (call.attempt > attempt + 1) found = ended = true;
+
+  for (let read = 0; read < TOKEN_PAGES_AT_ONCE; read += 1) {
     const query = { all: 'true', 'page[size]': '100', 'page[after]': after };
     const { data } = await api('GET', path`/api/v2/oauth/tokens`, { query, answer: tokens });
-    ids.push(...data.tokens.filter(({ user_id }) => `${user_id}` === id).map((token) => `${token.id}`));
-    if (!data.meta.has_more || !data.meta.after_cursor) return ids;
-    after = data.meta.after_cursor;
+    const own = data.tokens.filter(({ user_id }) => `${user_id}` === id);
+    await endEach(own, (token) => api('DELETE', path`/api/v2/oauth/tokens/${`${token.id}`}`));
+    if (own.length > 0) found = ended = true;
+    if (data.meta.has_more && data.meta.after_cursor) {
+      after = data.meta.after_cursor;
+      page += 1;
+      if (page < MAX_TOKEN_PAGES) continue;
+      throw new ConnectorError(
+        'refused',
+        `zendesk: the account has more than ${MAX_TOKEN_PAGES} pages of OAuth tokens`,
+      );
+    }
+    if (!found) return outcomeOf(sessions, ended);
+    passes += 1;
+    [page, after, found] = [0, undefined, false];
+    if (passes < PASSES_AT_ONCE) continue;
+    throw new ConnectorError('server', `zendesk: DELETE of the tokens: some are still there after ${passes} passes`);
   }
-  throw new ConnectorError('refused', `zendesk: the account has more than ${MAX_TOKEN_PAGES} pages of OAuth tokens`);
+  return later({ id, sessions, page, after, found, ended, attempt: call.attempt }, GO_ON_AFTER_MS);
+}
+
+const later = (poll: Begun, afterMs: number): Pending => ({ pending: { poll, afterMs } });
+
+function outcomeOf(sessions: boolean, ended: boolean): Outcome {
+  if (!sessions && !ended) return NONE;
+  return {
+    state: 'revoked',
+    what: [...(sessions ? ['sessions' as const] : []), 'refresh_tokens', 'access_tokens'],
+    verified: true,
+  };
 }
 
 function apiOf(options: Options, call: CheckCall) {
