@@ -75,7 +75,7 @@ afterAll(() => calls.close());
 
 const keep = () => ({ prefix, retentionMs: 60_000 });
 
-function startWorker(delivery: { pendingFor?: number; retryFor?: number } = {}) {
+function startWorker(delivery: { pendingFor?: number; retryFor?: number } = {}, connector = slowly) {
   const { publicUrl, signingKeys, send } = calls.call();
   const workers = startWorkers({
     ...{ connection: redis, prefix, alerts: undefined, dataKeys: keys, now: Date.now, keepFailedSeconds: 60 },
@@ -88,7 +88,7 @@ function startWorker(delivery: { pendingFor?: number; retryFor?: number } = {}) 
     callContext: { publicUrl, signingKeys, send },
     apps: [
       {
-        ...{ tenant: 'default', id: 'crm', connector: slowly as Connector<unknown>, options: { url: app.url } },
+        ...{ tenant: 'default', id: 'crm', connector: connector as Connector<unknown>, options: { url: app.url } },
         mode: 'full',
         delivery: {
           ...{ concurrency: 5, timeoutMs: 2_000, retryFor: 60_000, pendingFor: 60_000, priority: 0 },
@@ -165,6 +165,35 @@ it('that does not finish in time is begun anew, and has failed when that is of n
   app.answerWith((res, { method }) => (method === 'POST' ? res.writeHead(202).end('job-7') : res.writeHead(202).end()));
   const read = await accept();
   startWorker({ pendingFor: 1_500, retryFor: 6_000 });
+  const record = await eventually(read, (seen) => seen?.status === 'failed', 25_000);
+  expect(record?.apps.crm).toMatchObject({ state: 'failed', reason: 'timeout' });
+  expect(methods().filter((method) => method === 'POST').length).toBeGreaterThanOrEqual(2);
+}, 40_000);
+
+it.each([
+  ['once, where to begin anew would do harm', { ...slowly, beginsOnce: true as const }, 1],
+  ['anew otherwise', slowly, 2],
+])(
+  'that is away for longer than it may take is begun %s',
+  async (_when, connector, begun) => {
+    app.answerWith((res, { method }, count) => {
+      if (method === 'POST') return res.writeHead(202).end('job-7');
+      // Away twice; back, it has not finished yet, and then it has.
+      return res.writeHead(count <= 3 ? 503 : count === 4 ? 202 : 200).end();
+    });
+    const read = await accept();
+    startWorker({ pendingFor: 1_500 }, connector);
+    const record = await eventually(read, (seen) => seen?.status === 'completed', 30_000);
+    expect(record?.apps.crm).toMatchObject({ state: 'revoked' });
+    expect(methods().filter((method) => method === 'POST')).toHaveLength(begun);
+  },
+  40_000,
+);
+
+it('that is begun once is begun anew all the same where it answers and does not finish in time', async () => {
+  app.answerWith((res) => res.writeHead(202).end('job-7'));
+  const read = await accept();
+  startWorker({ pendingFor: 1_500, retryFor: 6_000 }, { ...slowly, beginsOnce: true });
   const record = await eventually(read, (seen) => seen?.status === 'failed', 25_000);
   expect(record?.apps.crm).toMatchObject({ state: 'failed', reason: 'timeout' });
   expect(methods().filter((method) => method === 'POST').length).toBeGreaterThanOrEqual(2);

@@ -115,6 +115,11 @@ export type Definition<Options> = {
   identityProvider?: true;
   docs: Docs;
   revoke(account: Account, options: Options, call: Call): Promise<Outcome | Pending>;
+  /**
+   * To begin anew would do harm, or find no more than its own traces: while the app is away `poll` is kept for as long as
+   * the call is tried, and not for `pendingFor` alone.
+   */
+  beginsOnce?: true;
   /** Where the app's logout is itself a job: asks what has become of it. */
   poll?(poll: unknown, options: Options, call: Call): Promise<Outcome | Pending>;
   /**

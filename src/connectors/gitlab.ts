@@ -57,6 +57,7 @@ export const gitlab = defineConnector({
   options,
   account: identifier,
   modes: ['full'],
+  beginsOnce: true,
   docs: {
     app: 'GitLab',
     coverage: 'partial',

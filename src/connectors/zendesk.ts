@@ -83,6 +83,7 @@ export const zendesk = defineConnector({
   options,
   account: email,
   modes: ['full', 'refresh-only'],
+  beginsOnce: true,
   docs: {
     app: 'Zendesk',
     coverage: 'full',

@@ -43,7 +43,9 @@ export type App = {
 };
 
 /** What of an app it takes to call it. */
-export type CallableApp = Omit<App, 'connector'> & { connector: Pick<Connector<unknown>, 'name' | 'revoke' | 'poll'> };
+export type CallableApp = Omit<App, 'connector'> & {
+  connector: Pick<Connector<unknown>, 'name' | 'revoke' | 'poll' | 'beginsOnce'>;
+};
 
 /** Thrown in the place of a call of an app that has left the settings. */
 export class AppRemoved extends Error {
@@ -193,7 +195,7 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
       const pendingSince = data.pendingSince ?? at;
       if (at - pendingSince >= delivery.pendingFor) {
         const error = new ConnectorError('timeout', `${connector.name}: the app has not finished in time`);
-        return failed({ ...error, error });
+        return failed({ ...error, error }, 'anew');
       }
       const wait = Math.min(Math.max(afterMs, PENDING_STEP_MS.least), PENDING_STEP_MS.most);
       // Kept before it is recorded: a crash in between costs one more question and no second logout.
@@ -211,7 +213,7 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
       return later(wait);
     }
 
-    async function failed(failure: AppFailure): Promise<void> {
+    async function failed(failure: AppFailure, then?: 'anew'): Promise<void> {
       const { reason, error, retryAfterMs } = failure;
       const at = now();
       // While the app is away nothing is given up: a probe is there to find out, not to be spent.
@@ -227,10 +229,14 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
       const state = delayMs === undefined ? 'failed' : 'retrying';
       const event = delayMs === undefined ? 'job.failed' : 'attempt.failed';
       // What cannot be asked about any more is asked for anew.
-      const keepsPoll = data.poll !== undefined && reason !== 'not_found' && reason !== 'refused' && !pendingIsOver(at);
-      if (data.poll !== undefined && !keepsPoll) {
+      const isLost = then === 'anew' || reason === 'not_found' || reason === 'refused';
+      const isOver = pendingIsOver(at);
+      const keepsPoll = data.poll !== undefined && !isLost && (!isOver || keepsWhileAway(reason));
+      if (data.poll !== undefined && (isOver || !keepsPoll)) {
         const { poll, pendingSince, ...rest } = resealed();
-        await job.updateData(rest);
+        // The time in which an app was away is none that it has taken.
+        const kept = keepsPoll && poll ? { poll: dataKeys.seal(dataKeys.open(poll, tenant), tenant) } : {};
+        await job.updateData({ ...rest, ...kept });
       }
       if (delayMs === undefined) {
         const alert = { type: 'job.failed' as const, tenant, app: id, reason, attempts: call, at };
@@ -268,6 +274,11 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
       const all = [...(data.removed ?? []), ...more];
       const removed = [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
       return removed.length === 0 ? {} : { removed };
+    }
+
+    /** What we did wrong ourselves may be with what was kept. */
+    function keepsWhileAway(reason: FailureReason): boolean {
+      return connector.beginsOnce === true && reason !== 'internal';
     }
 
     function pendingIsOver(at: number): boolean {
