@@ -251,7 +251,8 @@ describe('scim-deactivate', () => {
 
   describe('activating again', () => {
     const bounce = { reactivate: true, ends: ['sessions'] };
-    const begin = async () => (await revoke(bounce)) as unknown as Pending;
+    const begin = async (attempt = 1) =>
+      (await scimDeactivate.revoke(ACCOUNT, optionsOf(bounce), calls.call({ attempt }))) as Pending;
     const goOn = ({ pending }: Pending, over: Partial<Call> = {}) =>
       scimDeactivate.poll?.(
         JSON.parse(JSON.stringify(pending.poll)),
@@ -272,7 +273,11 @@ describe('scim-deactivate', () => {
       vendor.reset(routes);
       const pending = await begin();
       expect(pending).toEqual({
-        pending: { poll: { id: 'u-1', version: 'W/"2"', lastModified: '2026-01-01T00:00:00Z' }, afterMs: 60_000 },
+        pending: {
+          poll: { id: 'u-1', version: 'W/"2"', lastModified: '2026-01-01T00:00:00Z' },
+          afterMs: 60_000,
+          removed: [{ deactivated: 'u-1' }],
+        },
       });
       expect(people[0]?.active).toBe(false);
       expect(await goOn(pending)).toEqual({ state: 'revoked', what: ['sessions'], partial: 'it is active again' });
@@ -283,9 +288,9 @@ describe('scim-deactivate', () => {
     it('never comes for somebody who was inactive before', async () => {
       const { routes, people } = app({ people: [{ id: 'u-1', userName: ACCOUNT, active: false }] });
       vendor.reset(routes);
-      expect(await revoke(bounce)).toMatchObject({
-        state: 'revoked',
-        partial: expect.stringContaining('inactive before'),
+      expect(await revoke(bounce)).toEqual({
+        ...{ state: 'revoked', what: ['access', 'sessions'], verified: true },
+        partial: 'it is not activated again: it was inactive before',
       });
       expect(people[0]?.active).toBe(false);
     });
@@ -294,8 +299,29 @@ describe('scim-deactivate', () => {
       const { routes, people } = app();
       vendor.reset(routes);
       await begin(); // Its answer is lost.
-      expect(await begin()).toMatchObject({ state: 'revoked', partial: expect.stringContaining('inactive before') });
+      expect(await begin(2)).toMatchObject({
+        state: 'revoked',
+        partial: 'it is not activated again: it was inactive already, by an earlier attempt or by somebody else',
+        removed: [{ deactivated: 'u-1', by: 'an earlier attempt or somebody else' }],
+      });
       expect(people[0]?.active).toBe(false);
+    });
+
+    it.each([
+      ['an address', 'ada.s3cret@example.org'],
+      ['the account', ACCOUNT.toUpperCase()],
+    ])('leaves an id that is %s out of the record', async (_what, id) => {
+      vendor.reset(app({ people: [{ id, userName: ACCOUNT, active: true }] }).routes);
+      expect((await begin()).pending.removed).toEqual([{ deactivated: 'the account' }]);
+    });
+
+    it('says so where nothing tells whether the user was active', async () => {
+      vendor.reset(app().routes);
+      vendor.failAt(READ, (res) => give(res, { json: { id: 'u-1' } }));
+      expect(await begin()).toEqual({
+        ...{ state: 'revoked', what: ['access', 'sessions'] },
+        partial: 'it is not activated again: nothing tells whether it was active',
+      });
     });
 
     it('comes once where the gateway died after it', async () => {
@@ -348,7 +374,10 @@ describe('scim-deactivate', () => {
     it('never comes where nothing tells a change, and the check says so', async () => {
       const { routes, people } = app({ versions: false });
       vendor.reset(routes);
-      expect(await revoke(bounce)).toMatchObject({ state: 'revoked', partial: expect.stringContaining('no version') });
+      expect(await revoke(bounce)).toMatchObject({
+        ...{ state: 'revoked', partial: 'it is not activated again: it has no version to tell by' },
+        removed: [{ deactivated: 'u-1' }],
+      });
       expect(people[0]?.active).toBe(false);
       const check = await scimDeactivate.check(optionsOf(bounce), calls.call());
       expect(check).toEqual({ ok: false, problem: expect.stringContaining('meta.version') });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import {
+  type Account,
   appUrl,
   type CheckCall,
   ConnectorError,
@@ -76,10 +77,11 @@ export const scimDeactivate = defineConnector({
   options,
   account: identifier,
   modes: ['full'],
+  beginsOnce: true,
   docs: {
     app: 'An app with SCIM 2.0',
     coverage: 'partial',
-    does: 'Finds the user by an exact match of `lookUp`, sets `active` to false (`PATCH /Users/{id}`), and reads the user again to see that it is so. With `reactivate` it sets `active` back to true after `afterMs`, but only a user who was active before, and of whom `meta.version` and `meta.lastModified` are still what they were after the deactivation; anybody else is left as found, also after an attempt that broke off half way.',
+    does: 'Finds the user by an exact match of `lookUp`, sets `active` to false (`PATCH /Users/{id}`), and reads the user again to see that it is so. With `reactivate` it sets `active` back to true after `afterMs`, but only a user who was active before, and of whom `meta.version` and `meta.lastModified` are still what they were after the deactivation; anybody else is left as found, also after an attempt that broke off half way. The record has what was deactivated as taken away from then on, and `partial` says what became of it: where the app is away for long, it is activated again when the app is back.',
     ends: ['access', 'sessions', 'refresh_tokens', 'access_tokens'],
     livesOn:
       'Sessions and tokens, where the app lets them outlive the account; SCIM does not say, so `ends` has to. Without `reactivate` the account stays inactive until somebody activates it, which the next run of a provisioning service may do.',
@@ -113,13 +115,15 @@ export const scimDeactivate = defineConnector({
         throw new ConnectorError('server', 'scim-deactivate: the user is still active after the PATCH');
       }
       const { version, lastModified } = changeOf(after);
+      const removed = before ? takenAway(id, account, before, call.attempt) : undefined;
       // Who was inactive already was deactivated by somebody else, or by an attempt that broke off: which, nothing tells.
-      if (before && isActive(before) === true && isActive(after) === false && (version || lastModified)) {
-        return { pending: { poll: { id, version, lastModified }, afterMs } };
+      if (before && removed && isActive(before) === true && isActive(after) === false && (version || lastModified)) {
+        return { pending: { poll: { id, version, lastModified }, afterMs, removed } };
       }
       return inactive(ends, {
-        ...(before && { partial: 'it is not activated again: it was inactive before, or has no version to tell by' }),
+        ...(before && { partial: `it is not activated again: ${whyNot(before, call.attempt)}` }),
         ...(isActive(after) === false && { verified: true }),
+        ...(removed && { removed }),
       });
     });
   },
@@ -152,6 +156,20 @@ export const scimDeactivate = defineConnector({
     return { ok: true, detail: 'users can be read; whether they can be changed shows at the first revocation' };
   },
 });
+
+/** What somebody may have to give back by hand, where this call or one before it has taken anything away. */
+function takenAway(id: string, account: Account, before: User, attempt: number): Outcome['removed'] {
+  // The ids of some apps are addresses or names, which are in no record.
+  const deactivated = isSame(id, account) || id.includes('@') ? 'the account' : id;
+  if (isActive(before) === true) return [{ deactivated }];
+  return attempt === 1 ? undefined : [{ deactivated, by: 'an earlier attempt or somebody else' }];
+}
+
+function whyNot(before: User, attempt: number): string {
+  if (isActive(before) === true) return 'it has no version to tell by';
+  if (attempt > 1) return 'it was inactive already, by an earlier attempt or by somebody else';
+  return isActive(before) === false ? 'it was inactive before' : 'nothing tells whether it was active';
+}
 
 const revoked = (what: readonly What[], more: Partial<Outcome>): Outcome => ({
   state: 'revoked',
