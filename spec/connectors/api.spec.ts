@@ -174,7 +174,26 @@ describe('a token that was kept', () => {
     expect(app.calls).toHaveLength(2);
 
     app.answerWith(answer(status));
-    await expect(api({ authorize })('GET', path`/a`)).rejects.toMatchObject({ reason: 'auth' });
+    await expect(api({ authorize })('GET', path`/a`)).rejects.toMatchObject({
+      reason: 'auth',
+      forbidden: status === 403,
+    });
+    expect(app.calls).toHaveLength(4);
+  });
+
+  it('is forgotten as well where a 403 is the last word of the app on an account: a permission may have been given', async () => {
+    let forgotten = 0;
+    const authorize = async () => ({
+      headers: {},
+      stale: () => {
+        forgotten += 1;
+      },
+    });
+    app.answerWith((res) => res.writeHead(forgotten === 1 ? 204 : 403).end());
+    const exceptions = { 403: 'refused' as const };
+    expect(await api({ authorize, exceptions })('GET', path`/a`)).toMatchObject({ status: 204 });
+    app.answerWith(answer(403));
+    await expect(api({ authorize, exceptions })('GET', path`/a`)).rejects.toMatchObject({ reason: 'refused' });
     expect(app.calls).toHaveLength(4);
   });
 

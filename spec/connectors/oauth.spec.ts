@@ -207,7 +207,8 @@ describe('a token', () => {
   ])('is refused with %s: %s', async (status, reason) => {
     endpoint.answerWith(answer(status, {}, '{"error":"s3cret"}'));
     const error = await authorize({}).catch((thrown: Error) => thrown);
-    expect(error).toMatchObject({ name: 'ConnectorError', reason });
+    // Also a 403 there is about the credential, and about no account.
+    expect(error).toMatchObject({ name: 'ConnectorError', reason, forbidden: false });
     expect(String((error as Error).message)).not.toContain('s3cret');
   });
 

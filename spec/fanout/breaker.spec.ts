@@ -109,6 +109,28 @@ it('refused credentials open it at once: one call is made, the rest is held, not
   expect((await gateway.audit()).filter(({ event }) => event?.startsWith('breaker.'))).toHaveLength(2);
 });
 
+it('an account that the credential may not touch stops nobody else, and is given up in the end', async () => {
+  const forbidden = (body: string) => body.includes('person-0');
+  app.answerWith((res, { body }) => res.writeHead(forbidden(body) ? 403 : 204).end());
+  const gateway = await start({ openFor: '5s' }, { delivery: { retryFor: '3s' } });
+  await revoke(gateway, CROWD[0] as string);
+  await eventually(
+    () => app.calls.length,
+    (calls) => calls === 1,
+  );
+  for (const name of CROWD.slice(1)) await revoke(gateway, name);
+  await all(gateway, ({ status }, { reason }) => status === 'completed' || (status === 'failed' && reason === 'auth'));
+  expect(await laneOf(gateway)).not.toHaveProperty('until');
+  expect(alerts().map(({ type }) => type)).toEqual(['job.failed']);
+}, 30_000);
+
+it('credentials that may do it for nobody open it as failures do', async () => {
+  app.answerWith(answer(403));
+  const gateway = await start({ minimumCalls: 4, openFor: '5s' });
+  for (const name of CROWD) await revoke(gateway, name);
+  expect(await isOpen(gateway)).toMatchObject({ why: 'bad' });
+});
+
 it('a run of failures opens it; one probe at a time goes through, by all workers together, until one succeeds', async () => {
   let underway = 0;
   let most = 0;

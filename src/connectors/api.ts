@@ -35,9 +35,9 @@ export type ApiOptions = {
   exceptions?: Exceptions;
   /**
    * Why an answer of 2xx is a failure all the same: a reason, and a word for it that is the connector's own, since what
-   * an app writes may name the person.
+   * an app writes may name the person; `forbidden` where a 403 would say it.
    */
-  refusal?: (body: unknown) => { reason: Reason; word: string } | undefined;
+  refusal?: (body: unknown) => { reason: Reason; word: string; forbidden?: boolean } | undefined;
 };
 
 type Message<T> = {
@@ -88,7 +88,8 @@ export function createApi(connector: string, options: ApiOptions, call: ApiCall)
         );
       } catch (error) {
         // A token that was kept may have been taken back, or a permission given since: a new one tells.
-        if (again || !stale || !(error instanceof ConnectorError) || error.reason !== 'auth') throw error;
+        const isRefused = error instanceof ConnectorError && (error.reason === 'auth' || error.forbidden);
+        if (again || !stale || !isRefused) throw error;
         stale();
         return send(true);
       }
@@ -98,7 +99,8 @@ export function createApi(connector: string, options: ApiOptions, call: ApiCall)
     const data = refusal || message.answer ? parse(operation, response.body) : undefined;
     const refused = refusal?.(data);
     if (refused) {
-      throw new ConnectorError(refused.reason, `${operation} answered ${response.status}, but ${refused.word}`);
+      const { reason, word, forbidden } = refused;
+      throw new ConnectorError(reason, `${operation} answered ${response.status}, but ${word}`, { forbidden });
     }
     const read = message.answer?.safeParse(data);
     if (read && !read.success) {

@@ -195,13 +195,20 @@ export class ConnectorError extends Error {
   readonly reason: Reason;
   readonly retryable: boolean;
   readonly retryAfterMs: number | undefined;
+  /** The app knows the credential, and says that it may not do this: perhaps for this one account alone. */
+  readonly forbidden: boolean;
 
-  constructor(reason: Reason, message: string, more: { retryAfterMs?: number | undefined; cause?: unknown } = {}) {
+  constructor(
+    reason: Reason,
+    message: string,
+    more: { retryAfterMs?: number | undefined; forbidden?: boolean | undefined; cause?: unknown } = {},
+  ) {
     super(message, { cause: more.cause });
     this.name = 'ConnectorError';
     this.reason = reason;
     this.retryable = WORTH_RETRYING[reason];
     this.retryAfterMs = more.retryAfterMs;
+    this.forbidden = more.forbidden ?? false;
   }
 }
 

@@ -108,7 +108,8 @@ async function requestToken(connector: string, grant: MakeGrant, call: TokenCall
     return { token: access_token, lifetimeSeconds: expires_in ?? ASSUMED_LIFETIME_SECONDS };
   } catch (error) {
     for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-      if (cause instanceof ConnectorError) throw cause;
+      // Nobody's account is in the question: its 403 is about the credential too.
+      if (cause instanceof ConnectorError) throw cause.forbidden ? new ConnectorError('auth', cause.message) : cause;
     }
     // The library's error may hold the answer.
     throw new ConnectorError('server', `${operation} answered without a token`);

@@ -39,8 +39,10 @@ export async function request(
   const exception = found ?? (status >= 200 && status < 300 ? 'success' : classify(status));
   const reason = typeof exception === 'function' ? exception(response) : exception;
   if (reason === 'success') return response;
+  const forbidden = status === 403 && (reason === 'auth' || reason === 'refused');
   throw new ConnectorError(reason, `${operation} answered ${status}`, {
     retryAfterMs: retryAfterMs(response.headers, call.now?.() ?? new Date(), reason === 'rate_limited'),
+    forbidden,
   });
 }
 

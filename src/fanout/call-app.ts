@@ -96,6 +96,12 @@ const BLAME: Record<FailureReason, Blame> = {
 
 type AppFailure = Failure & { error: Error };
 
+/** One account that the credential may not touch, such as an admin's, must not stop the logouts of all others. */
+function blameOf({ reason, error }: AppFailure): Blame {
+  const isForbidden = error instanceof ConnectorError && error.forbidden;
+  return reason === 'auth' && isForbidden ? 'bad' : BLAME[reason];
+}
+
 export function callApp(dependencies: CallDependencies, app: CallableApp, queue: Queue<AppJob>, stop: AbortSignal) {
   const { attempts, bulkGate, dataKeys, alerts, closed, evidence, metrics, logger, now, callContext } = dependencies;
   const { tenant, id, connector, options, delivery } = app;
@@ -245,7 +251,7 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
       const ending = await end(
         { state, attempts: call, at, reason, tookMs, ...nextAttempt, ...removedWith() },
         {
-          blame: BLAME[reason],
+          blame: blameOf(failure),
           failure: { at, tookMs, reason, ...nextAttempt },
           retryAfterMs: pauseMs,
           audit: { event, tenant, user: data.user, app: id, reason, attempt: call },
