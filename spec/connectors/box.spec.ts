@@ -78,7 +78,7 @@ keepsContract(box, {
     partial: 'tokens of apps that the user has authorized may live on',
   },
   reads: [TOKEN],
-  exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
+  exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' }, [END]: { 403: 'refused' } },
   unknown: {
     'nobody is found': () => vendor([[]]),
     'only others whose name or login begins like the account are found': () =>
@@ -144,6 +144,7 @@ describe('Box', () => {
     [400, 'bad_request', 'refused'],
     [401, 'unauthorized', 'auth'],
     [403, 'insufficient_scope', 'auth'],
+    [403, 'access_denied_insufficient_permissions', 'refused'],
     [404, 'not_found', 'refused'],
     [429, 'too_many_requests', 'rate_limited'],
     [500, 'internal_server_error', 'server'],

@@ -45,6 +45,7 @@ keepsContract(discourse, {
     'the user has gone since, in another form': () =>
       vendor({ logout: { status: 404, json: { error: 'No such id' } } }),
   },
+  exceptions: { [LOGOUT]: { 403: 'refused' } },
   check: { ok: true, detail: 'users can be listed; whether they can be logged out shows at the first revocation' },
 });
 

@@ -258,7 +258,7 @@ describe('github-enterprise', () => {
     [[{ message: 'Something went wrong while executing your query.' }], 'server'],
     [[{ type: 'NOT_FOUND', path: ['user'] }, { message: 'timeout' }], 'server'],
   ])('takes 200 with errors for a failure [%j]', async (errors, reason) => {
-    await expect(revoke({ errors })).rejects.toMatchObject({ reason });
+    await expect(revoke({ errors })).rejects.toMatchObject({ reason, forbidden: reason === 'auth' });
     expect(asked()).toEqual([GRAPHQL]);
   });
 

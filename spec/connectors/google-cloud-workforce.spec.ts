@@ -144,7 +144,7 @@ describe('what is particular to workforce identity', () => {
   ])('takes an operation that is done with the error %s for a failure', async (code, reason) => {
     const failed = { name: NAME, done: true, error: { code, message: 'Ada S3cret' } };
     const failure = await revoke({ operations: [failed] }).catch((thrown: Error) => thrown);
-    expect(failure).toMatchObject({ reason });
+    expect(failure).toMatchObject({ reason, forbidden: code === 7 });
     expect((failure as Error).message).not.toContain('S3cret');
     await expect(revoke({ begun: { json: failed } })).rejects.toMatchObject({ reason });
   });

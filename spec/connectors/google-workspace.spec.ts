@@ -212,9 +212,19 @@ describe('what is particular to Google Workspace', () => {
     },
   );
 
-  it('takes every other 403 for a missing right, and a 404 without its reason for a wrong URL', async () => {
+  it('takes a 403 that says forbidden for a no to this one user', async () => {
     without(SIGN_OUT, error(403, 'forbidden', 'Not Authorized to access this resource/api'));
-    await expect(revoke()).rejects.toMatchObject({ reason: 'auth' });
+    await expect(revoke()).rejects.toMatchObject({
+      reason: 'refused',
+      message: expect.stringContaining('this account'),
+    });
+  });
+
+  it('takes every other 403 for a missing right, and a 404 without its reason for a wrong URL', async () => {
+    for (const reason of ['insufficientPermissions', 'accessNotConfigured']) {
+      without(SIGN_OUT, error(403, reason, 'Request had insufficient authentication scopes.'));
+      await expect(revoke()).rejects.toMatchObject({ reason: 'auth' });
+    }
     without(SIGN_OUT, { status: 404, json: { error: { code: 404, message: 'Method not found.' } } });
     await expect(revoke()).rejects.toMatchObject({ reason: 'refused' });
   });

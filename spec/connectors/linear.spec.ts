@@ -119,7 +119,6 @@ describe('Linear', () => {
 
   it.each([
     ['authentication error', 'auth'],
-    ['forbidden', 'auth'],
     ['ratelimited', 'rate_limited'],
     ['feature not accessible', 'refused'],
     ['usage limit exceeded', 'refused'],
@@ -136,6 +135,19 @@ describe('Linear', () => {
         const error = await revoke().catch((thrown: unknown) => thrown);
         expect([status, operation, error]).toEqual([status, operation, expect.objectContaining({ reason })]);
         expect((error as Error).message).not.toContain('s3cret');
+      }
+    }
+  });
+
+  it('takes a user whom the key may not touch for refused, unless it may not even look users up', async () => {
+    for (const status of [200, 400, 403]) {
+      for (const [operation, reason] of [
+        ['Find', 'auth'],
+        ['Revoke', 'refused'],
+        ['Sessions', 'refused'],
+      ] as const) {
+        app.reset(vendor({ answers: { [operation]: { status, json: graphqlError('forbidden') } } }));
+        await expect(revoke()).rejects.toMatchObject({ reason, forbidden: status !== 400 });
       }
     }
   });
@@ -157,7 +169,7 @@ describe('Linear', () => {
   });
 
   it('takes the type for what it is where it has a code too', async () => {
-    const errors = [{ message: 'no', extensions: { code: 'INPUT_ERROR', type: 'forbidden' } }];
+    const errors = [{ message: 'no', extensions: { code: 'INPUT_ERROR', type: 'authentication error' } }];
     app.reset(vendor({ answers: { Revoke: { status: 400, json: { errors } } } }));
     await expect(revoke()).rejects.toMatchObject({ reason: 'auth' });
   });

@@ -3,7 +3,7 @@ import { ConnectorError } from '../../src/connectors/connector.js';
 import { microsoftEntra } from '../../src/connectors/microsoft-entra.js';
 import { createCalls } from '../support/call.js';
 import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
-import { type Route, startVendor, type Vendor } from '../support/vendor.js';
+import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
 const TOKEN = 'POST /tenant-1/oauth2/v2.0/token';
@@ -95,7 +95,7 @@ describe('by mail', () => {
     calls: [TOKEN, FIND, REVOKE],
     outcome: REVOKED,
     reads: [TOKEN],
-    exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
+    exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' }, [REVOKE]: { 403: 'refused' } },
     unknown: {
       'nobody is found': (url) => vendor(url, { users: [] }),
       'only others who resemble the account are found': (url) =>
@@ -126,6 +126,21 @@ describe('what is particular to Entra', () => {
     return revokeToTheEnd(microsoftEntra as never, account, options as never, () => calls.call());
   }
   const called = () => app.requests.map(({ call }) => call);
+
+  it('takes a user of a restricted unit for refused, and by user principal name every other 403 for a missing right', async () => {
+    const restricted = 'Target object is a member of a restricted management administrative unit and can only be …';
+    for (const [message, reason] of [
+      [`Insufficient privileges to complete the operation. ${restricted}`, 'refused'],
+      ['Insufficient privileges to complete the operation.', 'auth'],
+    ]) {
+      const options = microsoftEntra.options.parse(optionsAt(app.url));
+      app.reset(vendor(app.url));
+      app.failAt(REVOKE, (res) =>
+        give(res, { status: 403, json: { error: { code: 'Authorization_RequestDenied', message } } }),
+      );
+      await expect(microsoftEntra.revoke(ACCOUNT, options, calls.call())).rejects.toMatchObject({ reason });
+    }
+  });
 
   it.each([
     ['a guest', { users: [{ ...ADA, userPrincipalName: 'ada_example.com#EXT#@acme.onmicrosoft.com' }] }],

@@ -50,7 +50,7 @@ keepsContract(miro, {
   vendor: () => vendor(),
   calls: [TOKEN, MEMBERS, RESET],
   outcome: { state: 'revoked', what: ['sessions'], partial: 'tokens of apps that the user has authorized may live on' },
-  exceptions: { [TOKEN]: { 400: 'auth' } },
+  exceptions: { [TOKEN]: { 400: 'auth' }, [RESET]: { 403: 'refused' } },
   unknown: {
     'nobody is found': () => vendor({ members: [] }),
     'another member is found': () => vendor({ members: [{ id: '2', email: `x${ACCOUNT}` }] }),
@@ -102,7 +102,7 @@ describe('Miro', () => {
   it.each([
     [400, 'invalidParameters', 'refused'],
     [401, 'tokenNotProvided', 'auth'],
-    [403, 'insufficientPermissions', 'auth'],
+    [403, 'insufficientPermissions', 'refused'],
     [429, 'tooManyRequests', 'rate_limited'],
   ])('takes the errors of the description for what they are [%s %s]', async (status, code, reason) => {
     const epoch = Math.floor(Date.now() / 1000) + 30;
@@ -111,6 +111,15 @@ describe('Miro', () => {
     expect(error).toMatchObject({ reason, message: expect.not.stringContaining('s3cret') });
     if (status !== 429) expect((error as { retryAfterMs?: number }).retryAfterMs).toBeUndefined();
     else expect((error as { retryAfterMs?: number }).retryAfterMs).toBeGreaterThan(25_000);
+  });
+
+  it('asks for nobody’s logout where the token says that it lacks the scope for that', async () => {
+    app.reset(vendor({ info: { ...INFO, scopes: ['organizations:read'] } }));
+    await expect(revoke()).rejects.toMatchObject({
+      reason: 'auth',
+      message: expect.stringContaining('sessions:delete'),
+    });
+    expect(app.requests.map(({ call }) => call)).toEqual([TOKEN]);
   });
 
   it('takes a 404 that is not Miro’s own for a wrong URL', async () => {

@@ -96,7 +96,7 @@ describe('as an API Services app', () => {
     calls: [TOKEN, GET_USER, CLEAR],
     outcome: REVOKED,
     reads: [TOKEN],
-    exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
+    exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' }, [CLEAR]: { 403: 'refused' } },
     unknown: unknown(BEARER),
     check,
   });
@@ -109,6 +109,7 @@ describe('with an API token', () => {
     vendor: (url) => vendor(url, { authorization: SSWS }),
     calls: [GET_USER, GET_USER, CLEAR],
     outcome: REVOKED,
+    exceptions: { [CLEAR]: { 403: 'refused' } },
     unknown: unknown(SSWS),
     check,
   });
@@ -166,6 +167,17 @@ describe('what is particular to Okta', () => {
     const { retryAfterMs } = failure as { retryAfterMs: number };
     expect(retryAfterMs).toBeGreaterThan(35_000);
     expect(retryAfterMs).toBeLessThanOrEqual(40_000);
+  });
+
+  it('takes a user whom its role may not touch for refused, and says so; a missing scope concerns everybody', async () => {
+    await expect(revoke(ACCOUNT, { cleared: error(403, 'E0000006') })).rejects.toMatchObject({
+      reason: 'refused',
+      message: expect.stringMatching(/403: the credential may not do this, at least not for this account$/),
+    });
+    const challenge =
+      'Bearer authorization_uri="https://acme.okta.com/", error="insufficient_scope", scope="okta.users.manage"';
+    const unscoped = error(403, 'E0000006', { 'www-authenticate': challenge });
+    await expect(revoke(ACCOUNT, { cleared: unscoped })).rejects.toMatchObject({ reason: 'auth' });
   });
 
   it('takes a 404 of another kind for a wrong URL', async () => {

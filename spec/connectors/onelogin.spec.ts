@@ -134,7 +134,7 @@ describe('what is particular to OneLogin', () => {
   ])('takes a 200 whose own status is %d for a failure', async (code, reason) => {
     const logout = { ...status(code, 'error', 'Ada S3cret'), status: 200 };
     const error = await revoke({ logout }).catch((thrown: Error) => thrown);
-    expect(error).toMatchObject({ reason });
+    expect(error).toMatchObject({ reason, forbidden: code === 403 });
     expect((error as Error).message).not.toContain('S3cret');
   });
 

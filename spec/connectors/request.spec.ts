@@ -1,5 +1,5 @@
 /** What an answer's status and headers mean, over all apps alike. */
-import { classify, retryAfterMs, saying } from '../../src/connectors/request.js';
+import { classify, notForThisUser, retryAfterMs, saying } from '../../src/connectors/request.js';
 
 const NOW = new Date('2026-10-21T07:28:00Z');
 const EPOCH = NOW.getTime() / 1000;
@@ -57,4 +57,12 @@ it('a status can mean what its text says', () => {
   expect(answered('{"code": 1001}')).toBe('not_found');
   expect(answered('{"code":10011}')).toBe('refused');
   expect(answered('<html>')).toBe('refused');
+});
+
+it('a 403 about a user who was just found is about this user, unless it says that a scope is missing', () => {
+  const answered = (body: string, headers = {}) => notForThisUser({ status: 403, headers, body });
+  expect(answered('{"errorCode":"E0000006"}')).toBe('refused');
+  expect(answered('')).toBe('refused');
+  expect(answered('{"error":"insufficient_scope"}')).toBe('auth');
+  expect(answered('', { 'www-authenticate': 'Bearer error="insufficient_scope", scope="a"' })).toBe('auth');
 });

@@ -137,7 +137,11 @@ keepsContract(salesforce, {
   outcome: { state: 'revoked', what: ['sessions', 'refresh_tokens', 'access_tokens'], verified: true },
   repeated: { state: 'none', what: [] },
   reads: [TOKEN],
-  exceptions: { [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' } },
+  exceptions: {
+    [TOKEN]: { 400: 'auth', 404: 'auth', 410: 'auth' },
+    [END]: { 403: 'refused' },
+    [REVOKE]: { 403: 'refused' },
+  },
   unknown: {
     'nobody is found': () => vendor({ users: [OWN] }),
     'only others who resemble the account are found': () =>

@@ -77,6 +77,7 @@ describe('Slack', () => {
     ['account_inactive', 'auth'],
     ['missing_scope', 'auth'],
     ['not_an_admin', 'auth'],
+    ['access_denied', 'refused'],
     ['not_allowed_token_type', 'auth'],
     ['ratelimited', 'rate_limited'],
     ['cannot_reset_bot', 'refused'],

@@ -5,6 +5,7 @@ import { createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
+import { notForThisUser } from './request.js';
 
 const options = z.strictObject({
   clientId: z.string().min(1).describe('The client id of the Platform App with client credentials grant.'),
@@ -85,7 +86,11 @@ export const box = defineConnector({
     }
 
     return withUserId({ connector: 'box', options, account }, find, async (id) => {
-      await api('POST', path`/2.0/users/terminate_sessions`, { json: { user_ids: [id], user_logins: [account] } });
+      await api('POST', path`/2.0/users/terminate_sessions`, {
+        json: { user_ids: [id], user_logins: [account] },
+        // A co-admin may not touch other admins.
+        exceptions: { 403: notForThisUser },
+      });
       return {
         state: 'accepted',
         what: ['sessions'],

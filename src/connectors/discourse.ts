@@ -4,7 +4,7 @@ import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
-import { saying } from './request.js';
+import { notForThisUser, saying } from './request.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The base URL of the forum, such as https://forum.example.com.'),
@@ -70,7 +70,10 @@ export const discourse = defineConnector({
     }
 
     return withUserId({ connector: 'discourse', options, account }, find, async (id) => {
-      await api('POST', path`/admin/users/${id}/log_out.json`, { answer: done, exceptions: { 404: UNKNOWN } });
+      await api('POST', path`/admin/users/${id}/log_out.json`, {
+        answer: done,
+        exceptions: { 403: notForThisUser, 404: UNKNOWN },
+      });
       return { state: 'revoked', what: ['sessions'], partial: 'user API keys live on' };
     });
   },

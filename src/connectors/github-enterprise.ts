@@ -252,7 +252,7 @@ const refusal: NonNullable<ApiOptions['refusal']> = (body) => {
   if (failures.length === 0) return undefined;
   if (types.includes('RATE_LIMITED')) return { reason: 'rate_limited', word: 'its errors say too many' };
   if (types.some((type) => ['FORBIDDEN', 'INSUFFICIENT_SCOPES'].includes(type))) {
-    return { reason: 'auth', word: 'its errors say that the token may not' };
+    return { reason: 'auth', word: 'its errors say that the token may not', forbidden: true };
   }
   if (types.includes('NOT_FOUND')) return { reason: 'refused', word: 'there is no such enterprise or organization' };
   return { reason: 'server', word: 'it has errors' };

@@ -114,6 +114,7 @@ export const googleCloudWorkforce = defineConnector({
 
 // google.rpc.Code, as far as a later call or nobody is concerned.
 const REASONS: Record<number, Reason> = { 7: 'auth', 8: 'rate_limited', 16: 'auth' };
+const FORBIDDEN = 7;
 const NOT_FOUND = 5;
 const FAULTS_OF_THE_APP = [1, 2, 4, 10, 13, 14, 15];
 
@@ -123,7 +124,10 @@ function outcomeOf({ name, done, error }: Operation, subject: string): Outcome |
   if (error) {
     const { code = 2 } = error;
     const reason = REASONS[code] ?? (FAULTS_OF_THE_APP.includes(code) ? 'server' : 'refused');
-    throw new ConnectorError(reason, `google-cloud-workforce: the operation has failed with code ${code}`);
+    const forbidden = code === FORBIDDEN;
+    throw new ConnectorError(reason, `google-cloud-workforce: the operation has failed with code ${code}`, {
+      forbidden,
+    });
   }
   if (done) return { state: 'revoked', what };
   const operationId = name?.split('/').at(-1);

@@ -9,6 +9,7 @@ import {
   defineConnector,
   NONE,
   type Outcome,
+  type Reason,
   unlessNotFound,
   type What,
 } from './connector.js';
@@ -64,7 +65,7 @@ export const googleWorkspace = defineConnector({
     unknown: [
       'Whether signing out voids OAuth refresh tokens by itself.',
       'The exact status of a sign-out that succeeded: every 2xx is taken for it.',
-      'Whether a custom role suffices for users who are administrators themselves.',
+      'Whether a custom role suffices for users who are administrators themselves: a 403 with the reason `forbidden` is taken for a no to this one user, though a missing privilege may well say the same.',
     ],
     sources: [
       'https://developers.google.com/workspace/admin/directory/reference/rest/v1/users/signOut',
@@ -138,6 +139,10 @@ const tokensOf = (user: string) => path`/admin/directory/v1/users/${user}/tokens
 // https://developers.google.com/workspace/admin/directory/v1/limits: some of "too many" is a 403.
 const TOO_MANY = /"reason":\s*"(userRateLimitExceeded|rateLimitExceeded|quotaExceeded|dailyLimitExceeded)"/;
 
+// "Not Authorized to access this resource/api", as for an administrator of a higher role; a missing scope has
+// `insufficientPermissions`, and an API that is not enabled `accessNotConfigured`.
+const NOT_THIS_USER = /"reason":\s*"forbidden"/;
+
 function apiOf(options: Options, call: CheckCall) {
   const { serviceAccount, admin, privateKey, keyId, tokenUrl, url } = options;
   const authorize = oauth('google-workspace', options, ({ now }) =>
@@ -147,7 +152,8 @@ function apiOf(options: Options, call: CheckCall) {
     ),
   );
   const exceptions = {
-    403: saying(TOO_MANY, 'rate_limited', 'auth'),
+    403: ({ body }: { body: string }): Reason =>
+      TOO_MANY.test(body) ? 'rate_limited' : NOT_THIS_USER.test(body) ? 'refused' : 'auth',
     404: saying(/"reason":\s*"notFound"/, 'not_found', 'refused'),
   };
   return createApi('google-workspace', { url, authorize, exceptions }, call);

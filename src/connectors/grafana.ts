@@ -4,7 +4,7 @@ import { identifier, isSame } from './account.js';
 import { basic, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
-import { saying } from './request.js';
+import { notForThisUser, saying } from './request.js';
 import { expectNone } from './rounds.js';
 
 const options = z.strictObject({
@@ -60,8 +60,8 @@ export const grafana = defineConnector({
 
     if (isSame(account, options.user)) throw itself();
     return withUserId({ connector: 'grafana', options, account }, find, async (id) => {
-      await api('POST', path`/api/admin/users/${id}/logout`);
-      const left = await api('GET', path`/api/admin/users/${id}/auth-tokens`, { answer: tokens });
+      await api('POST', path`/api/admin/users/${id}/logout`, THEIRS);
+      const left = await api('GET', path`/api/admin/users/${id}/auth-tokens`, { ...THEIRS, answer: tokens });
       expectNone('grafana: GET of the auth tokens after the logout', left.data);
       return { state: 'revoked', what: ['sessions'], verified: true };
     });
@@ -77,6 +77,9 @@ export const grafana = defineConnector({
     };
   },
 });
+
+// A permission can be given for some users alone.
+const THEIRS = { exceptions: { 403: notForThisUser } };
 
 const itself = () => new ConnectorError('refused', 'grafana: not called, since the account is the gateway’s own');
 

@@ -4,6 +4,7 @@ import { identifier, isSame } from './account.js';
 import { createApi, type Path, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
+import { type Exceptions, notForThisUser } from './request.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The base URL of Kasm, such as https://kasm.example.com.'),
@@ -65,7 +66,10 @@ export const kasm = defineConnector({
     }
 
     return withUserId({ connector: 'kasm', options, account }, find, async (user_id) => {
-      const { error_message } = await post(LOGOUT_USER, { target_user: { user_id } }, done);
+      const { error_message } = await post(LOGOUT_USER, { target_user: { user_id } }, done, {
+        // To touch an admin takes a permission of its own.
+        403: notForThisUser,
+      });
       if (error_message !== undefined) {
         throw new ConnectorError(
           'refused',
@@ -86,8 +90,8 @@ export const kasm = defineConnector({
 function postOf({ url, apiKey, apiKeySecret }: Options, call: CheckCall) {
   const authorize = async () => ({ headers: {} });
   const api = createApi('kasm', { url, authorize, exceptions: { 404: 'refused', 410: 'refused' } }, call);
-  return async <T>(to: Path, input: object, answer: ZodType<T>): Promise<T> => {
+  return async <T>(to: Path, input: object, answer: ZodType<T>, exceptions: Exceptions = {}): Promise<T> => {
     const json = { api_key: apiKey(), api_key_secret: apiKeySecret(), ...input };
-    return (await api('POST', to, { json, answer })).data;
+    return (await api('POST', to, { json, answer, exceptions })).data;
   };
 }

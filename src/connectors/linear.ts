@@ -67,6 +67,8 @@ export const linear = defineConnector({
 
   async revoke(account, options, call) {
     const ask = askerOf(options, call);
+    // An admin may not touch an owner.
+    const askAboutOne = askerOf(options, call, 'refused');
 
     async function find(): Promise<string[]> {
       const { viewer, users } = await ask(FIND, { email: account }, found);
@@ -79,8 +81,8 @@ export const linear = defineConnector({
     }
 
     return withUserId({ connector: 'linear', options, account }, find, async (id) => {
-      await ask(REVOKE, { id }, revoked);
-      const { userSessions } = await ask(SESSIONS, { id }, sessions);
+      await askAboutOne(REVOKE, { id }, revoked);
+      const { userSessions } = await askAboutOne(SESSIONS, { id }, sessions);
       expectNone('linear: POST for the sessions after the revocation', userSessions);
       return {
         state: 'revoked',
@@ -102,7 +104,7 @@ export const linear = defineConnector({
 
 /** `extensions.type` of an error, as Linear's own client knows them; those that are not here are Linear's trouble. */
 const FAILURES: readonly (readonly [Reason, readonly string[]])[] = [
-  ['auth', ['authentication error', 'forbidden']],
+  ['auth', ['authentication error']],
   ['rate_limited', ['ratelimited']],
   ['refused', ['feature not accessible', 'invalid input', 'user error', 'graphql error', 'usage limit exceeded']],
   ['server', ['network error', 'bootstrap error', 'internal error', 'lock timeout', 'unknown', 'other']],
@@ -115,7 +117,9 @@ const failed = z.object({
     .min(1),
 });
 
-function failureOf(body: unknown): { reason: Reason; word: string } | undefined {
+type Failure = { reason: Reason; word: string; forbidden?: boolean };
+
+function failureOf(body: unknown, forbidden: Reason): Failure | undefined {
   const { data } = failed.safeParse(body);
   if (!data) return undefined;
   const [error] = data.errors;
@@ -123,22 +127,24 @@ function failureOf(body: unknown): { reason: Reason; word: string } | undefined 
   const { type: given = '', code } = error?.extensions ?? {};
   // The page of the rate limits speaks of the code alone, and of no type.
   const type = code === 'RATELIMITED' ? 'ratelimited' : given;
+  if (type === 'forbidden') return { reason: forbidden, word: type, forbidden: true };
   const reason = FAILURES.find(([, types]) => types.includes(type))?.[0];
   return reason ? { reason, word: type } : { reason: 'server', word: 'with an error of its own' };
 }
 
 /** Errors come with status 200, 400 and others; the answer tells more than the status. */
 const saidIn =
-  (otherwise: Reason) =>
+  (otherwise: Reason, forbidden: Reason) =>
   ({ body }: { body: string }): Reason => {
     try {
-      return failureOf(JSON.parse(body))?.reason ?? otherwise;
+      return failureOf(JSON.parse(body), forbidden)?.reason ?? otherwise;
     } catch {
       return otherwise;
     }
   };
 
-function askerOf({ url, apiKey }: Options, call: CheckCall) {
+/** `forbidden`: what it is where the key may not. */
+function askerOf({ url, apiKey }: Options, call: CheckCall, forbidden: Reason = 'auth') {
   const api = createApi(
     'linear',
     {
@@ -146,13 +152,13 @@ function askerOf({ url, apiKey }: Options, call: CheckCall) {
       // An API key goes without a scheme; "Bearer" is for OAuth tokens.
       authorize: async () => ({ headers: { authorization: apiKey() } }),
       exceptions: {
-        400: saidIn('refused'),
-        403: saidIn('auth'),
+        400: saidIn('refused', forbidden),
+        403: saidIn(forbidden, forbidden),
         404: 'refused',
         410: 'refused',
-        500: saidIn('server'),
+        500: saidIn('server', forbidden),
       },
-      refusal: failureOf,
+      refusal: (body) => failureOf(body, forbidden),
     },
     call,
   );

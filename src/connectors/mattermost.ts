@@ -12,7 +12,7 @@ import {
   type What,
 } from './connector.js';
 import { withUserId } from './look-up.js';
-import { saying } from './request.js';
+import { notForThisUser, saying } from './request.js';
 import { endAll, expectNone } from './rounds.js';
 
 const options = z.strictObject({
@@ -81,17 +81,17 @@ export const mattermost = defineConnector({
     }
 
     return withUserId({ connector: 'mattermost', options, account }, find, async (id) => {
-      await api('POST', path`/api/v4/users/${id}/sessions/revoke/all`);
+      await api('POST', path`/api/v4/users/${id}/sessions/revoke/all`, THEIRS);
       const what: What[] = ['sessions', 'access_tokens'];
       if (options.revokePersonalTokens) {
         await endAll(
           'mattermost: POST of the personal access tokens to revoke',
-          async () => (await api('GET', path`/api/v4/users/${id}/tokens`, { answer: tokens })).data,
-          (token) => api('POST', path`/api/v4/users/tokens/revoke`, { json: { token_id: token.id } }),
+          async () => (await api('GET', path`/api/v4/users/${id}/tokens`, { ...THEIRS, answer: tokens })).data,
+          (token) => api('POST', path`/api/v4/users/tokens/revoke`, { ...THEIRS, json: { token_id: token.id } }),
         );
         what.push('credentials');
       }
-      const listed = await api('GET', path`/api/v4/users/${id}/sessions`, { answer: sessions });
+      const listed = await api('GET', path`/api/v4/users/${id}/sessions`, { ...THEIRS, answer: sessions });
       // A personal access token that lives on has a new session as soon as it is used.
       const left = listed.data.filter(({ props }) => options.revokePersonalTokens || props?.type !== 'UserAccessToken');
       expectNone('mattermost: GET of the sessions after the logout', left);
@@ -108,6 +108,9 @@ export const mattermost = defineConnector({
     };
   },
 });
+
+// What it takes a System Admin to do to a System Admin.
+const THEIRS = { exceptions: { 403: notForThisUser } };
 
 const UNKNOWN = saying(/"id":\s*"[^"]*\bmissing_account\b/, 'not_found', 'refused');
 

@@ -14,7 +14,7 @@ import {
 } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
-import { saying } from './request.js';
+import { type Exceptions, notForThisUser, saying } from './request.js';
 
 const options = z.strictObject({
   tenantId: z
@@ -79,13 +79,13 @@ export const microsoftEntra = defineConnector({
   async revoke(account, options, call) {
     const api = apiOf(options, call);
 
-    async function revokeOf(user: string): Promise<Outcome> {
+    async function revokeOf(user: string, forbidden: Exceptions[number] = notForThisUser): Promise<Outcome> {
       // A leading `$` is part of the URL's grammar there: https://learn.microsoft.com/en-us/graph/api/user-get
       const endpoint = user.startsWith('$')
         ? path`/v1.0/users('${quoted(user)}')/revokeSignInSessions`
         : path`/v1.0/users/${user}/revokeSignInSessions`;
       // The `value` of the answer is always true and tells nothing, so it is not read.
-      await api('POST', endpoint);
+      await api('POST', endpoint, { exceptions: { 403: forbidden } });
       return {
         state: 'revoked',
         what: ['sessions', 'refresh_tokens'],
@@ -93,7 +93,7 @@ export const microsoftEntra = defineConnector({
       };
     }
 
-    if (options.findBy === 'userPrincipalName') return (await unlessNotFound(revokeOf(account))) ?? NONE;
+    if (options.findBy === 'userPrincipalName') return (await unlessNotFound(revokeOf(account, UNSEEN))) ?? NONE;
 
     async function find(): Promise<string[]> {
       const { data } = await api('GET', path`/v1.0/users`, {
@@ -110,7 +110,7 @@ export const microsoftEntra = defineConnector({
       return found.map(({ id }) => id);
     }
 
-    return withUserId({ connector: 'microsoft-entra', options, account }, find, revokeOf);
+    return withUserId({ connector: 'microsoft-entra', options, account }, find, (id) => revokeOf(id));
   },
 
   async check(options, call) {
@@ -125,6 +125,9 @@ export const microsoftEntra = defineConnector({
     return { ok: true, detail: 'users can be read; whether it may revoke shows at the first revocation' };
   },
 });
+
+// Where nobody has been looked up, the text alone tells: https://learn.microsoft.com/en-us/entra/identity/role-based-access-control/admin-units-restricted-management
+const UNSEEN = saying(/restricted management administrative unit/i, 'refused', 'auth');
 
 /** As OData wants an apostrophe in a string. */
 const quoted = (text: string) => text.replaceAll("'", "''");

@@ -4,7 +4,7 @@ import { email, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
-import { saying } from './request.js';
+import { notForThisUser, saying } from './request.js';
 
 const options = z.strictObject({
   token: secret().describe('The access token that a Company Admin got for an app whose tokens do not expire.'),
@@ -58,7 +58,9 @@ export const miro = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      const { organization, user } = await tokenInfoOf(options, call);
+      const { organization, user, scopes } = await tokenInfoOf(options, call);
+      // Asked here, since the 403 of the reset does not tell it from a user who may not be touched.
+      if (scopes && missingOf(scopes).length > 0) throw new ConnectorError('auth', lacks(missingOf(scopes)));
       const query = { emails: account };
       const { data } = await api('GET', path`/v2/orgs/${organization.id}/members`, { query, answer: members });
       const ids = data.filter((member) => isSame(member.email, account)).map(({ id }) => id);
@@ -69,7 +71,7 @@ export const miro = defineConnector({
     return withUserId({ connector: 'miro', options, account }, find, async () => {
       await api('POST', path`/v2/sessions/reset_all`, {
         query: { email: account },
-        exceptions: { 404: saying(/"type":\s*"error"/, 'not_found', 'refused') },
+        exceptions: { 403: notForThisUser, 404: saying(/"type":\s*"error"/, 'not_found', 'refused') },
       });
       return {
         state: 'revoked',
@@ -81,13 +83,17 @@ export const miro = defineConnector({
 
   async check(options, call) {
     const { organization, scopes } = await tokenInfoOf(options, call);
-    const missing = NEEDED.filter((scope) => !scopes?.includes(scope));
-    if (missing.length > 0) return { ok: false, problem: `miro: the token lacks the scope ${missing.join(' and ')}` };
+    const missing = missingOf(scopes);
+    if (missing.length > 0) return { ok: false, problem: lacks(missing) };
     const query = { limit: '1' };
     await apiOf(options, call)('GET', path`/v2/orgs/${organization.id}/members`, { query });
     return { ok: true, detail: 'the token has the scopes, and members of the organization can be read' };
   },
 });
+
+const missingOf = (scopes: z.output<typeof tokenInfo>['scopes']) => NEEDED.filter((scope) => !scopes?.includes(scope));
+
+const lacks = (missing: readonly string[]) => `miro: the token lacks the scope ${missing.join(' and ')}`;
 
 async function tokenInfoOf(options: Options, call: CheckCall) {
   // It says 400 of a token that it does not know.

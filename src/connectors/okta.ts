@@ -5,7 +5,7 @@ import { type Authorize, bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { oauth, privateKey, privateKeyJwtGrant } from './oauth.js';
-import { saying } from './request.js';
+import { notForThisUser, saying } from './request.js';
 
 // Okta asks for `read` where it is a GET: https://developer.okta.com/docs/guides/implement-oauth-for-okta/main/
 const SCOPE = 'okta.users.read okta.users.manage';
@@ -89,6 +89,8 @@ export const okta = defineConnector({
       await api('DELETE', path`/api/v1/users/${id}/sessions`, {
         // Said even where it is `false`: without it, Identity Engine forgets the devices.
         query: { oauthTokens: 'true', forgetDevices: String(options.forgetDevices) },
+        // E0000006 says nothing of why: the custom role may not touch an admin.
+        exceptions: { 403: notForThisUser },
       });
       return {
         state: 'revoked',

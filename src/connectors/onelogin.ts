@@ -100,13 +100,14 @@ const success = z.object({ status: z.object({ error: z.literal(false) }) });
 const failure = z.object({ status: z.object({ error: z.literal(true), code: z.number().optional() }) });
 const REASONS: Record<number, Reason> = { 401: 'auth', 403: 'auth', 404: 'not_found', 429: 'rate_limited' };
 
-function refusal(body: unknown): { reason: Reason; word: string } | undefined {
+function refusal(body: unknown): { reason: Reason; word: string; forbidden: boolean } | undefined {
   const { data } = failure.safeParse(body);
   if (!data) return undefined;
   const { code = 0 } = data.status;
   return {
     reason: REASONS[code] ?? (code >= 400 && code < 500 ? 'refused' : 'server'),
     word: 'its status is an error',
+    forbidden: code === 403,
   };
 }
 

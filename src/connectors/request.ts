@@ -16,6 +16,14 @@ export const saying =
   ({ body }: OutboundResponse): Reason =>
     word.test(body) ? reason : otherwise;
 
+/**
+ * For `Exceptions`, as what a 403 means on the call for a user whom the same credential has just found: that its role may
+ * not touch this one, such as an admin. That a scope is missing concerns everybody (RFC 6750 §3.1).
+ */
+export function notForThisUser({ headers, body }: OutboundResponse): Reason {
+  return /insufficient_scope/.test(`${headers['www-authenticate']} ${body}`) ? 'auth' : 'refused';
+}
+
 /** Sends, and returns any success. `operation` names connector and act in the error: "webhook: POST to the app". */
 export async function request(
   operation: string,
@@ -40,7 +48,9 @@ export async function request(
   const reason = typeof exception === 'function' ? exception(response) : exception;
   if (reason === 'success') return response;
   const forbidden = status === 403 && (reason === 'auth' || reason === 'refused');
-  throw new ConnectorError(reason, `${operation} answered ${status}`, {
+  const meaning =
+    forbidden && reason === 'refused' ? ': the credential may not do this, at least not for this account' : '';
+  throw new ConnectorError(reason, `${operation} answered ${status}${meaning}`, {
     retryAfterMs: retryAfterMs(response.headers, call.now?.() ?? new Date(), reason === 'rate_limited'),
     forbidden,
   });

@@ -2,7 +2,16 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, type What } from './connector.js';
+import {
+  appUrl,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  NONE,
+  type Reason,
+  secret,
+  type What,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, jwtBearerGrant, oauth, privateKey } from './oauth.js';
 import { type Exceptions, saying } from './request.js';
@@ -178,7 +187,11 @@ function endSessions(user: string, api: Api): Promise<number> {
   return endAll(
     'salesforce: DELETE of the sessions',
     async () => (await query(api, soql, sessions)).filter(({ UsersId }) => isSameId(UsersId, user)),
-    ({ Id }) => api('DELETE', path`/services/data/${VERSION}/sobjects/AuthSession/${Id}`),
+    ({ Id }) =>
+      api('DELETE', path`/services/data/${VERSION}/sobjects/AuthSession/${Id}`, {
+        // The permissions have been looked at before, so it is about this user.
+        exceptions: { 403: ({ body }) => forbidden(body, 'refused') },
+      }),
   );
 }
 
@@ -191,7 +204,7 @@ function revokeTokens(user: string, options: Options, api: Api, call: CheckCall)
     async () => (await query(api, soql, tokens)).filter(({ UserId }) => isSameId(UserId, user)),
     async ({ DeleteToken: token }) => {
       if (!token) throw new ConnectorError('refused', 'salesforce: an OAuth token has no DeleteToken to revoke it by');
-      const exceptions = { 400: saying(/invalid[ _]token/i, 'not_found', 'refused') };
+      const exceptions = { 400: saying(/invalid[ _]token/i, 'not_found', 'refused'), 403: 'refused' } as const;
       await revoke('POST', path`/services/oauth2/revoke`, { form: { token }, exceptions });
     },
   );
@@ -200,11 +213,13 @@ function revokeTokens(user: string, options: Options, api: Api, call: CheckCall)
 const EXCEPTIONS: Exceptions = {
   // Objects and fields that a user may not see are not there.
   400: saying(/"INVALID_(TYPE|FIELD)"/, 'auth', 'refused'),
-  403: ({ body }) => {
-    if (/"REQUEST_LIMIT_EXCEEDED"/.test(body)) return 'rate_limited';
-    return /"API_(CURRENTLY_DISABLED|DISABLED_FOR_ORG)"/.test(body) ? 'refused' : 'auth';
-  },
+  403: ({ body }) => forbidden(body, 'auth'),
 };
+
+function forbidden(body: string, otherwise: Reason): Reason {
+  if (/"REQUEST_LIMIT_EXCEEDED"/.test(body)) return 'rate_limited';
+  return /"API_(CURRENTLY_DISABLED|DISABLED_FOR_ORG)"/.test(body) ? 'refused' : otherwise;
+}
 
 function apiOf(options: Options, call: CheckCall): Api {
   const { url, clientId, clientSecret, privateKey, username, audience } = options;

@@ -113,7 +113,7 @@ const FAILURES: readonly (readonly [Reason, readonly string[]])[] = [
     'auth',
     [
       ...['not_authed', 'invalid_auth', 'account_inactive', 'token_expired', 'token_revoked', 'not_allowed_token_type'],
-      ...['missing_scope', 'no_permission', 'not_an_admin', 'restricted_action', 'access_denied', 'accesslimited'],
+      ...['missing_scope', 'no_permission', 'not_an_admin', 'restricted_action', 'accesslimited'],
       ...['ekm_access_denied', 'org_login_required', 'team_access_not_granted', 'two_factor_setup_required'],
     ],
   ],
@@ -122,6 +122,8 @@ const FAILURES: readonly (readonly [Reason, readonly string[]])[] = [
     'refused',
     [
       ...['cannot_reset_bot', 'cannot_reset_primary_owner', 'session_reset_not_allowed', 'enterprise_is_restricted'],
+      // To what the request names, which is the user.
+      'access_denied',
       ...['feature_not_enabled', 'invalid_arguments', 'unknown_method', 'deprecated_endpoint', 'method_deprecated'],
     ],
   ],
