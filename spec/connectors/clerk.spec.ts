@@ -11,7 +11,7 @@ const REVOKE = 'POST /v1/sessions/{}/revoke';
 const headers = { authorization: 'Bearer sk_live_s3cret' };
 
 const ADA = {
-  id: 'user_2abc',
+  id: 'user_2NNEqL2nrIRdJ194ndJqAHwEfxC',
   username: 'ada',
   email_addresses: [{ email_address: 'a@example.com' }, { email_address: 'Ada.S3cret@example.com' }],
 };
@@ -36,6 +36,8 @@ function vendor({ users = [ADA], sessions, gone, stubborn, endless }: State = {}
       expects: [
         { headers, query: { email_address: ACCOUNT, limit: '500' } },
         { headers, query: { username: 'ada', limit: '500' } },
+        { headers, query: { username: expect.stringMatching(/^user_/), limit: '500' } },
+        { headers, query: { email_address: expect.stringMatching(/^user_/), limit: '500' } },
         { headers, query: { limit: '1' } }, // The check.
       ],
       answer: () => ({ json: users }),
@@ -107,6 +109,18 @@ describe('clerk', () => {
       expect(app.violations).toEqual([]);
     }
     expect(app.requests.map(({ call }) => call)).toEqual([LIST, REVOKE, REVOKE, LIST]);
+  });
+
+  it.each([
+    'user_admin',
+    'user_2NNEqL2nrIRdJ194ndJqAHwEf',
+    'user_2NNEqL2nrIRdJ194ndJqAHwEfxCx',
+    'user_ada@example.com',
+  ])('looks up a name that begins like an id, and is none [%s]', async (account) => {
+    app.reset(vendor({ users: [{ ...ADA, username: account, email_addresses: [{ email_address: account }] }] }));
+    expect(await revoke(account)).toEqual(OUTCOME);
+    expect(app.requests[0]?.call).toBe(FIND);
+    expect(app.violations).toEqual([]);
   });
 
   it('calls for nobody where several match', async () => {

@@ -31,6 +31,7 @@ function vendor({ user = ADA, find, revoke, stays = [], headers = KEY }: State =
       expects: [
         { headers, query: { loginId: ACCOUNT } },
         { headers, query: { loginId: 'ada' } },
+        { headers, query: { loginId: expect.stringMatching(/^4f9b2a10-/) } },
       ],
       answer: () => find ?? { json: { user } },
     },
@@ -91,10 +92,21 @@ describe('fusionauth', () => {
     expect(await revoke('ada')).toMatchObject({ state: 'revoked' });
   });
 
-  it('looks nothing up where the account is the id of the user', async () => {
-    app.reset(vendor());
+  it('takes the account for the id of the user where nobody has it as a name', async () => {
+    app.reset(vendor({ find: UNKNOWN }));
     expect(await revoke(ID)).toMatchObject({ state: 'revoked' });
-    expect(asked()).toEqual([REVOKE, LIST]);
+    expect(asked()).toEqual([FIND, REVOKE, LIST]);
+    expect(app.violations).toEqual([]);
+  });
+
+  it('takes a name that looks like an id for a name', async () => {
+    const name = ID.replace('e11', 'e12');
+    app.reset(vendor({ user: { ...ADA, username: name } }));
+    expect(await revoke(name)).toMatchObject({ state: 'revoked' });
+    expect(app.violations).toEqual([]);
+    app.reset(vendor());
+    expect(await revoke(name)).toMatchObject({ state: 'none' });
+    expect(asked()).toEqual([FIND]);
   });
 
   it('names the tenant where it is set', async () => {

@@ -24,6 +24,7 @@ function vendor({ found = [ADA], sessions = 2, stays = 0, authorization = header
       call: FIND,
       expects: [
         { headers: authorization, query: { credentials_identifier: ACCOUNT } },
+        { headers: authorization, query: { credentials_identifier: expect.stringMatching(/^4f9b2a10-/) } },
         { headers: authorization, query: { page_size: '1' } }, // The check.
       ],
       answer: () => ({ json: found }),
@@ -107,10 +108,19 @@ describe('ory-kratos', () => {
     }
   });
 
-  it('looks nothing up where the account is the id of the identity', async () => {
-    app.reset(vendor());
+  it('takes the account for the id of the identity where nobody has it as an identifier', async () => {
+    app.reset(vendor({ found: [] }));
     expect(await revoke(ID)).toMatchObject({ state: 'revoked' });
-    expect(asked()).toEqual([END, SESSIONS]);
+    expect(asked()).toEqual([FIND, END, SESSIONS]);
+    expect(app.violations).toEqual([]);
+  });
+
+  it('takes an identifier that looks like an id for an identifier', async () => {
+    const name = ID.replace('e11', 'e12');
+    app.reset(vendor({ found: [{ ...ADA, traits: { username: name } }] }));
+    expect(await revoke(name)).toMatchObject({ state: 'revoked' });
+    expect(app.requests[1]).toMatchObject({ call: END, segments: [ID] });
+    expect(app.violations).toEqual([]);
   });
 
   it('takes no other 404 for an identity without sessions', async () => {

@@ -18,6 +18,7 @@ function vendor({ users = [ADA] as object[], end = { status: 204 } as VendorAnsw
       expects: [
         { headers, query: { filter: `externalId eq "${ACCOUNT}"`, limit: '100' } },
         { headers, query: { filter: 'externalId eq "a\\"b"', limit: '100' } },
+        { headers, query: { filter: expect.stringMatching(/^externalId eq "[0-9a-f]{24}"$/), limit: '100' } },
         { headers, query: { limit: '1' } }, // The check.
       ],
       answer: () => ({ json: { total: users.length, limit: 100, offset: 0, data: users } }),
@@ -54,11 +55,19 @@ describe('staffbase', () => {
     staffbase.revoke(account, staffbase.options.parse(optionsAt(app.url)), calls.call());
   const asked = () => app.requests.map(({ call }) => call);
 
-  it('looks nobody up where the account is the id', async () => {
-    app.reset(vendor());
+  it('takes the account for the id where nobody has it as the identifier', async () => {
+    app.reset(vendor({ users: [] }));
     expect(await revoke(ADA.id)).toMatchObject({ state: 'revoked' });
-    expect(asked()).toEqual([END]);
-    expect(app.requests[0]?.segments).toEqual([ADA.id]);
+    expect(app.requests.map(({ call, segments }) => [call, ...segments])).toEqual([[FIND], [END, ADA.id]]);
+    expect(app.violations).toEqual([]);
+  });
+
+  it('takes an identifier that looks like an id for an identifier', async () => {
+    const name = 'a'.repeat(24);
+    app.reset(vendor({ users: [{ ...ADA, externalID: name }] }));
+    expect(await revoke(name)).toMatchObject({ state: 'revoked' });
+    expect(app.requests[1]).toMatchObject({ call: END, segments: [ADA.id] });
+    expect(app.violations).toEqual([]);
   });
 
   it('calls for nobody where the answer is about others, as of a filter that is ignored', async () => {

@@ -36,6 +36,7 @@ function vendor(state: State = {}): Route[] {
       call: FIND,
       expects: [
         { headers, query: { email: ACCOUNT, limit: '100' } },
+        { headers, query: { email: 'user_ada@example.com', limit: '100' } },
         { headers, query: { limit: '1' } }, // The check.
       ],
       answer: () => page(users, null),
@@ -112,6 +113,13 @@ describe('workos', () => {
     app.reset(vendor());
     expect(await revoke(ADA.id)).toEqual(OUTCOME);
     expect(asked()).toEqual([LIST, REVOKE, REVOKE, LIST]);
+  });
+
+  it('looks up an address that begins like an id', async () => {
+    app.reset(vendor({ users: [{ ...ADA, email: 'user_ada@example.com' }] }));
+    expect(await revoke('user_ada@example.com')).toEqual(OUTCOME);
+    expect(asked()).toEqual([FIND, LIST, REVOKE, REVOKE, LIST]);
+    expect(app.violations).toEqual([]);
   });
 
   it('revokes what is active, on every page', async () => {

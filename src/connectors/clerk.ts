@@ -22,6 +22,9 @@ const users = z.array(
 );
 const sessions = z.array(z.object({ id: z.string().min(1), user_id: z.string() }));
 
+// A KSUID follows. E-mail addresses and user names may begin like that.
+const ID = /^user_[0-9A-Za-z]{27}$/;
+
 const PAGE = '500';
 
 export const clerk = defineConnector({
@@ -33,7 +36,7 @@ export const clerk = defineConnector({
   docs: {
     app: 'Clerk',
     coverage: 'partial',
-    does: 'Finds the user by e-mail address or user name, exactly; lists the active sessions (`GET /v1/sessions?user_id=&status=active`) and revokes each (`POST /v1/sessions/{id}/revoke`), until the list is empty. The account may be the id of the user (`user_…`), too: then nothing is looked up.',
+    does: 'Finds the user by e-mail address or user name, exactly; lists the active sessions (`GET /v1/sessions?user_id=&status=active`) and revokes each (`POST /v1/sessions/{id}/revoke`), until the list is empty. The account may be the id of the user (`user_` and 27 letters and digits), too: then nothing is looked up.',
     ends: ['sessions'],
     livesOn:
       'Tokens that OAuth applications of the instance hold, API keys of the user, and sessions in which the user acts as somebody else.',
@@ -59,7 +62,7 @@ export const clerk = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      if (account.startsWith('user_')) return [account];
+      if (ID.test(account)) return [account];
       const isEmail = account.includes('@');
       const { data } = await api('GET', path`/v1/users`, {
         query: { [isEmail ? 'email_address' : 'username']: account, limit: PAGE },

@@ -30,7 +30,7 @@ export const fusionauth = defineConnector({
   docs: {
     app: 'FusionAuth',
     coverage: 'full',
-    does: 'Finds the user by e-mail address or user name, exactly; `DELETE /api/jwt/refresh?userId=` revokes all refresh tokens of that user for all applications, those that stand for a single sign-on session of FusionAuth too, of which none may be left in the list that is read then. The account may be the id of the user, too: then nothing is looked up. Applications that listen to the webhook `jwt.refresh-token.revoke` hear of it.',
+    does: 'Finds the user by e-mail address or user name, exactly; `DELETE /api/jwt/refresh?userId=` revokes all refresh tokens of that user for all applications, those that stand for a single sign-on session of FusionAuth too, of which none may be left in the list that is read then. The account may be the id of the user, too, where nobody has it as a name. Applications that listen to the webhook `jwt.refresh-token.revoke` hear of it.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn: 'Access tokens, which are JWTs, and sessions that an application keeps by itself.',
     lingers: 'As long as an access token lives, an hour by default.',
@@ -58,9 +58,9 @@ export const fusionauth = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      if (z.uuid().safeParse(account).success) return [account];
       const answer = await unlessNotFound(api('GET', path`/api/user`, { query: { loginId: account }, answer: found }));
-      if (!answer) return [];
+      // A user name may look like an id.
+      if (!answer) return z.uuid().safeParse(account).success ? [account] : [];
       const { id, email, username } = answer.data.user;
       return isSame(email, account) || isSame(username, account) ? [id] : [];
     }

@@ -36,7 +36,7 @@ export const oryKratos = defineConnector({
   docs: {
     app: 'Ory Kratos (Ory Identities)',
     coverage: 'full',
-    does: 'Finds the identity by the identifier of a credential (e-mail address, user name or phone number), exactly, which also has to be among its traits or addresses; `DELETE /admin/identities/{id}/sessions` deletes its sessions, of which none may be active in the list that is read then. The account may be the id of the identity, too: then nothing is looked up.',
+    does: 'Finds the identity by the identifier of a credential (e-mail address, user name or phone number), exactly, which also has to be among its traits or addresses; `DELETE /admin/identities/{id}/sessions` deletes its sessions, of which none may be active in the list that is read then. The account may be the id of the identity, too, where nobody has it as an identifier.',
     ends: ['sessions'],
     livesOn: 'Tokens that Ory Hydra (Ory OAuth2) gave, for which `ory-hydra` is, and JWTs made of a session.',
     lingers: 'Until the next question about the session; where a JWT was made of one, as long as the JWT is good.',
@@ -62,11 +62,12 @@ export const oryKratos = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      if (z.uuid().safeParse(account).success) return [account];
       const { data } = await api('GET', path`/admin/identities`, {
         query: { credentials_identifier: account },
         answer: identities,
       });
+      // The identifier of a credential may look like the id of an identity.
+      if (data.length === 0 && z.uuid().safeParse(account).success) return [account];
       const ids = data
         .filter((identity) => namesOf(identity).some((name) => isSame(name, account)))
         .map(({ id }) => id);

@@ -26,7 +26,7 @@ export const staffbase = defineConnector({
   docs: {
     app: 'Staffbase',
     coverage: 'full',
-    does: 'Finds the user by the identifier (`externalID`) that the single sign-on or the import gave, exactly; `DELETE /api/users/{id}/sessions` ends all active sessions on all devices. Addresses and user names cannot be looked up, so the app’s `account` has to be what Staffbase has as the identifier; the id of the user at Staffbase will do as well.',
+    does: 'Finds the user by the identifier (`externalID`) that the single sign-on or the import gave, exactly; `DELETE /api/users/{id}/sessions` ends all active sessions on all devices. Addresses and user names cannot be looked up, so the app’s `account` has to be what Staffbase has as the identifier; the id of the user at Staffbase will do as well, where nobody has it as the identifier.',
     ends: ['sessions'],
     livesOn: 'API tokens, which are no person’s.',
     lingers: 'No page says how soon the apps notice.',
@@ -52,10 +52,11 @@ export const staffbase = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      if (id.safeParse(account).success) return [account];
       // In SCIM's notation, whose strings are those of JSON.
       const query = { filter: `externalId eq ${JSON.stringify(account)}`, limit: '100' };
       const { data } = await api('GET', path`/api/users`, { query, answer: users, exceptions: { 404: 'refused' } });
+      // An identifier from elsewhere may look like an id of Staffbase.
+      if (data.data.length === 0 && id.safeParse(account).success) return [account];
       const found = data.data.filter(({ externalID }) => isSame(externalID, account)).map(({ id }) => id);
       // A filter that is not understood must not look like an account that does not exist.
       if (found.length === 0 && data.data.length > 0) {

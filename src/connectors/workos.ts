@@ -16,6 +16,9 @@ type Options = z.output<typeof options>;
 const user = z.object({ id: z.string().startsWith('user_'), email: z.string() });
 const session = z.object({ id: z.string().min(1), status: z.string() });
 
+// A ULID follows. An e-mail address may begin like that.
+const ID = /^user_[0-9A-HJKMNP-TV-Z]{26}$/;
+
 const USERS = path`/user_management/users`;
 const MAX_PAGES = 20;
 
@@ -28,7 +31,7 @@ export const workos = defineConnector({
   docs: {
     app: 'WorkOS (AuthKit)',
     coverage: 'partial',
-    does: 'Finds the user by e-mail address, exactly; lists the sessions (`GET /user_management/users/{id}/sessions`) and revokes each that is active (`POST /user_management/sessions/revoke`), until none is. The account may be the id of the user (`user_…`), too: then nothing is looked up.',
+    does: 'Finds the user by e-mail address, exactly; lists the sessions (`GET /user_management/users/{id}/sessions`) and revokes each that is active (`POST /user_management/sessions/revoke`), until none is. The account may be the id of the user (`user_` and a ULID), too: then nothing is looked up.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn:
       'Tokens of Connect applications that the user has authorized, API keys of the user, and connected accounts.',
@@ -53,7 +56,7 @@ export const workos = defineConnector({
     const api = apiOf(options, call);
 
     async function find(): Promise<string[]> {
-      if (account.startsWith('user_')) return [account];
+      if (ID.test(account)) return [account];
       const found = await listOf(api, USERS, { email: account }, user);
       return found.filter(({ email }) => isSame(email, account)).map(({ id }) => id);
     }
