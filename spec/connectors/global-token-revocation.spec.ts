@@ -14,13 +14,13 @@ import { answer, type ReceivedCall, startTargetApp, type TargetApp } from '../su
 const PATH = '/global-token-revocation';
 const SECRET = `whsec_${Buffer.alloc(24, 'chain').toString('base64')}`;
 
-const route = (status: number) => ({
+const route = (status: number, json?: object) => ({
   call: 'POST /global-token-revocation',
   expects: {
     headers: { authorization: expect.stringMatching(/^Bearer eyJ[\w-]+\.[\w-]+\.[\w-]+$/) },
     json: { sub_id: { format: 'email', email: 'ada.s3cret@example.com' } },
   },
-  answer: () => ({ status }),
+  answer: () => ({ status, json }),
 });
 
 keepsContract(globalTokenRevocation, {
@@ -29,9 +29,8 @@ keepsContract(globalTokenRevocation, {
   vendor: () => [route(204)],
   calls: ['POST /global-token-revocation'],
   outcome: { state: 'accepted', what: ['sessions', 'refresh_tokens'] },
-  // The draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
-  exceptions: { 'POST /global-token-revocation': { 404: 'none' } },
-  unknown: { 'GTR-16': () => [route(404)] },
+  // The draft's word for an unknown user (§3.4.2); with a text of another kind the URL is wrong.
+  unknown: { 'GTR-16': () => [route(404)], 'GTR-16, with a problem': () => [route(404, { status: 404 })] },
   check: { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' },
   checksNothing: true,
 });
@@ -50,12 +49,8 @@ describe('what is sent', () => {
   });
   afterAll(() => Promise.all([receiver.close(), calls.close()]));
 
-  const revoke = (over: Partial<Call> = {}, options: object = {}) =>
-    globalTokenRevocation.revoke(
-      'ada@example.com',
-      { url: receiver.url, client: 'gateway-1', ...options },
-      calls.call(over),
-    );
+  const revoke = (over: Partial<Call> = {}, options: object = {}, account = 'ada@example.com') =>
+    globalTokenRevocation.revoke(account, { url: receiver.url, client: 'gateway-1', ...options }, calls.call(over));
 
   const last = () => receiver.calls.at(-1) as ReceivedCall;
 
@@ -123,6 +118,20 @@ describe('what is sent', () => {
   it('comes to nothing at a receiver that knows no such user (GTR-16)', async () => {
     receiver.answerWith(answer(404));
     expect(await revoke()).toEqual({ state: 'none', what: [] });
+  });
+
+  it('is refused where a web page says 404: that is a wrong URL', async () => {
+    receiver.answerWith(answer(404, { 'content-type': 'text/html' }, '<html>Not Found</html>'));
+    await expect(revoke()).rejects.toMatchObject({ reason: 'refused', retryable: false });
+    receiver.answerWith(answer(404, { 'content-type': 'application/problem+json' }, '{"status":404}'));
+    expect(await revoke()).toEqual({ state: 'none', what: [] });
+  });
+
+  it('is nothing where the account is no address, unless it goes under an issuer', async () => {
+    await expect(revoke({}, {}, '00u1ada')).rejects.toMatchObject({ reason: 'refused', retryable: false });
+    expect(receiver.calls).toEqual([]);
+    await revoke({}, { subjectIssuer: 'https://acme.okta.com' }, '00u1ada');
+    expect(JSON.parse(last().body)).toMatchObject({ sub_id: { format: 'iss_sub', sub: '00u1ada' } });
   });
 
   it('counts as accepted, since 204 means that the receiver has begun (GTR-11)', async () => {

@@ -1,8 +1,9 @@
 /** Hands a revocation on to another Global Token Revocation receiver, with a JWT in Okta's own profile. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { anyName } from './account.js';
-import { appUrl, defineConnector, NONE, unlessNotFound } from './connector.js';
+import type { OutboundResponse } from '../outbound/outbound.js';
+import { anyName, email } from './account.js';
+import { appUrl, ConnectorError, defineConnector, NONE, type Reason, unlessNotFound } from './connector.js';
 import { request } from './request.js';
 
 const LIFETIME_SECONDS = 300;
@@ -27,7 +28,7 @@ export const globalTokenRevocation = defineConnector({
   docs: {
     app: 'A Global Token Revocation receiver, such as another gateway',
     coverage: 'full',
-    does: 'Sends `sub_id` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401. 204 means that the receiver has begun, so the outcome is `accepted`; an unknown user (404) is `none`. The JWT carries a `via` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.',
+    does: 'Sends `sub_id` to a receiver that trusts this gateway as an issuer of its own; one that trusts only Okta answers 401. 204 means that the receiver has begun, so the outcome is `accepted`; an unknown user (404, without a body or with JSON) is `none`. The JWT carries a `via` claim with the ids of the gateways passed, and a gateway that finds itself there stops the ring.',
     ends: ['sessions', 'refresh_tokens'],
     livesOn: 'Access tokens, which the draft leaves to the receiver.',
     lingers: 'As long as the receiver takes: it answers before it has done the work.',
@@ -40,6 +41,12 @@ export const globalTokenRevocation = defineConnector({
   },
 
   async revoke(account, { url, client, issuer, subjectIssuer }, call) {
+    if (!subjectIssuer && !email.test(account)) {
+      throw new ConnectorError(
+        'refused',
+        `global-token-revocation: not called, since the account is not ${email.noun}, and no subjectIssuer is set`,
+      );
+    }
     const iat = Math.floor(call.now().getTime() / 1000);
     const jwt = await call.signingKeys.sign('global-token-revocation+jwt', {
       iss: issuer ?? call.publicUrl,
@@ -64,8 +71,8 @@ export const globalTokenRevocation = defineConnector({
           body: JSON.stringify({ sub_id }),
         },
         call,
-        // 404 is the draft's word for an unknown user (§3.4.2); 410 says that the endpoint itself has gone.
-        { 410: 'refused' },
+        // 410 says that the endpoint itself has gone.
+        { 404: unfound, 410: 'refused' },
       ),
     );
     if (!answer) return NONE;
@@ -76,3 +83,8 @@ export const globalTokenRevocation = defineConnector({
     return { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' };
   },
 });
+
+/** The draft's word for an unknown user (§3.4.2); a web page says that there is no such endpoint. */
+function unfound({ headers, body }: OutboundResponse): Reason {
+  return body.trim() === '' || /\bjson\b/i.test(headers['content-type'] ?? '') ? 'not_found' : 'refused';
+}
