@@ -126,6 +126,13 @@ describe('databricks', () => {
     for (const { query } of lists) expect(query.created_by_username).toMatch(/./);
   });
 
+  it('has nothing to say of a user whom the workspace does not know, however often it asks', async () => {
+    server.reset(vendor().map((route) => (route.call === LIST ? { ...route, answer: () => gone } : route)));
+    const retry = calls.call({ attempt: 2 });
+    const answer = await databricks.revoke(ACCOUNT, databricks.options.parse(options(server.url)), retry);
+    expect(answer).toEqual({ state: 'none', what: [] });
+  });
+
   it('takes one that is gone already for deleted', async () => {
     server.reset(vendor());
     server.failAt(DELETE, (res, _request, usual) => {

@@ -1,4 +1,5 @@
 /** Dropbox: batches whose items fail one by one with status 200, and a flag that would delete files. */
+import type { Outcome } from '../../src/connectors/connector.js';
 import { dropbox } from '../../src/connectors/dropbox.js';
 import { createCalls } from '../support/call.js';
 import { keepsContract, revokeToTheEnd } from '../support/connector-contract.js';
@@ -196,6 +197,18 @@ describe('Dropbox', () => {
     expect(await revoke()).toMatchObject({ what: ['refresh_tokens', 'access_tokens'] });
     expect(await revoke()).toEqual({ state: 'none', what: [] });
     expect(called()).not.toContain(END);
+  });
+
+  it('says of a retry that sessions have ended too, where an attempt before it had ended them and not the apps', async () => {
+    app.reset(vendor());
+    app.failAt(UNLINK, (res) => res.writeHead(500).end());
+    const options = dropbox.options.parse(optionsOf(app.url));
+    await expect(dropbox.revoke(ACCOUNT, options, calls.call())).rejects.toMatchObject({ reason: 'server' });
+    app.failAt('', () => {});
+    const { what, ...retried } = (await dropbox.revoke(ACCOUNT, options, calls.call({ attempt: 2 }))) as Outcome;
+    expect(retried).toEqual({ state: 'revoked', verified: true });
+    expect(new Set(what)).toEqual(new Set(['sessions', 'refresh_tokens', 'access_tokens']));
+    expect(sentTo(END)).toHaveLength(1);
   });
 
   it.each(['device_session_not_found', 'member_not_found'])(

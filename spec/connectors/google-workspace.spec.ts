@@ -175,6 +175,15 @@ describe('what is particular to Google Workspace', () => {
     expect(await revoke({}, 'refresh-only')).toEqual({ state: 'none', what: [] });
   });
 
+  it('says of a retry that finds no grants what an attempt before it may have taken back, of an unknown user nothing', async () => {
+    const options = googleWorkspace.options.parse(optionsAt(app.url));
+    const retry = () => googleWorkspace.revoke(ACCOUNT, options, calls.call({ mode: 'refresh-only', attempt: 2 }));
+    await revoke({}, 'refresh-only');
+    expect(await retry()).toMatchObject({ state: 'revoked', what: ['refresh_tokens', 'access_tokens'] });
+    app.reset(vendor(app.url, { known: false }));
+    expect(await retry()).toEqual({ state: 'none', what: [] });
+  });
+
   it('calls nobody in the mode refresh-only where grants are to be left alone', async () => {
     await expect(revoke({ oauthGrants: false }, 'refresh-only')).rejects.toMatchObject({ reason: 'refused' });
     expect(app.requests).toEqual([]);

@@ -115,6 +115,12 @@ describe('ory-kratos', () => {
     expect(app.violations).toEqual([]);
   });
 
+  it('has nothing to say of an id that nobody may have, however often it asks', async () => {
+    app.reset(vendor({ found: [], sessions: 0 }));
+    const options = oryKratos.options.parse(optionsAt(app.url));
+    expect(await oryKratos.revoke(ID, options, calls.call({ attempt: 2 }))).toEqual({ state: 'none', what: [] });
+  });
+
   it('takes an identifier that looks like an id for an identifier', async () => {
     const name = ID.replace('e11', 'e12');
     app.reset(vendor({ found: [{ ...ADA, traits: { username: name } }] }));

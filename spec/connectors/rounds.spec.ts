@@ -1,6 +1,6 @@
 /** Many things to end: list, end each, and list again until none is left. */
 import { ConnectorError } from '../../src/connectors/connector.js';
-import { endAll, expectNone } from '../../src/connectors/rounds.js';
+import { endAll, expectNone, hasEnded } from '../../src/connectors/rounds.js';
 
 /** Sessions that end when told to, unless `ending` throws. */
 function sessions(names: string[], ending: (name: string) => void = () => {}) {
@@ -104,4 +104,12 @@ it('ends what has begun in between, and gives up on what never ends', async () =
 it('is no success where something is still there', () => {
   expect(() => expectNone('spec: sessions', [])).not.toThrow();
   expect(() => expectNone('spec: sessions', ['s3cret'])).toThrow('spec: sessions: 1 are still there');
+});
+
+it('an account that has nothing left had something all the same where an attempt before may have ended it', () => {
+  expect([hasEnded(0, { attempt: 1 }), hasEnded(2, { attempt: 1 }), hasEnded(0, { attempt: 2 })]).toEqual([
+    false,
+    true,
+    true,
+  ]);
 });

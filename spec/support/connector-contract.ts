@@ -235,6 +235,15 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
       expect(vendor.violations).toEqual([]);
     });
 
+    if (expectation.repeated?.state === 'none' && !connector.poll) {
+      it('says what it ends where a retry finds nothing left, since an attempt that failed may have ended it', async () => {
+        const options = optionsAt(vendor.url);
+        await revoke({}, vendor.url, options);
+        expect(await connector.revoke(account, options, calls.call({ attempt: 2 }))).toEqual(expectation.outcome);
+        expect(vendor.violations).toEqual([]);
+      });
+    }
+
     it.each(ODD_ACCOUNTS)('is nothing where the account is odd [%j]', async (odd) => {
       const asked = Promise.resolve().then(() => connector.revoke(odd, optionsAt(vendor.url), calls.call()));
       await expect(asked).rejects.toMatchObject({ name: 'ConnectorError', reason: 'refused', retryable: false });

@@ -5,7 +5,7 @@ import { bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, defineConnector, NONE, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   secretKey: secret().describe('The secret key of the instance, such as sk_live_….'),
@@ -84,7 +84,7 @@ export const clerk = defineConnector({
         },
         ({ id }) => api('POST', path`/v1/sessions/${id}/revoke`, { exceptions: { 400: 'not_found', 404: UNKNOWN } }),
       );
-      if (ended === 0) return NONE;
+      if (!hasEnded(ended, call)) return NONE;
       return {
         state: 'revoked',
         what: ['sessions'],

@@ -5,7 +5,7 @@ import { createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The workspace, such as https://dbc-a1b2c3d4-e5f6.cloud.databricks.com.'),
@@ -71,10 +71,13 @@ export const databricks = defineConnector({
     }
     const api = apiOf(options, call);
 
+    let isUnknown = false;
+
     async function list(): Promise<string[]> {
       // Without the filter the list has the tokens of everybody.
       const query = { created_by_username: account };
       const answer = await unlessNotFound(api('GET', TOKENS, { query, answer: tokens }));
+      isUnknown ||= answer === undefined;
       return (answer?.data.token_infos ?? [])
         .filter(({ created_by_username }) => isSame(created_by_username, account))
         .filter(({ created_by_id, owner_id }) => owner_id === undefined || owner_id === created_by_id)
@@ -84,7 +87,7 @@ export const databricks = defineConnector({
     const ended = await endAll('databricks: DELETE of the tokens', list, (id) =>
       api('DELETE', path`/api/2.0/token-management/tokens/${id}`),
     );
-    if (ended === 0) return NONE;
+    if (!hasEnded(ended, call) || (ended === 0 && isUnknown)) return NONE;
     return {
       state: 'revoked',
       what: ['credentials'],

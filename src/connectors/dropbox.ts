@@ -6,7 +6,7 @@ import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, 
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   appKey: z.string().min(1).describe('The key of the scoped app.'),
@@ -38,7 +38,10 @@ const endedDevices = z.object({ revoke_devices_status: statuses });
 const unlinkedApps = z.object({ revoke_linked_app_status: statuses });
 
 /** What one call of Dropbox ends together. */
-type Batch = { items: readonly unknown[]; end: typeof endDevices; ends: What[] };
+type Batch = { items: readonly unknown[]; end: typeof endDevices; ends: readonly What[] };
+
+const TOKENS: readonly What[] = ['refresh_tokens', 'access_tokens'];
+const ALL: readonly What[] = ['sessions', ...TOKENS];
 
 export const dropbox = defineConnector({
   name: 'dropbox',
@@ -94,7 +97,7 @@ export const dropbox = defineConnector({
           const apps = await listApps(api, id);
           const batches: Batch[] = [
             { items: sessions, end: endDevices, ends: ['sessions'] },
-            { items: apps, end: unlinkApps, ends: ['refresh_tokens', 'access_tokens'] },
+            { items: apps, end: unlinkApps, ends: TOKENS },
           ];
           return batches.filter(({ items }) => items.length > 0);
         },
@@ -103,7 +106,10 @@ export const dropbox = defineConnector({
           for (const one of ends) what.add(one);
         },
       );
-      return what.size === 0 ? NONE : { state: 'revoked', what: [...what], verified: true };
+      if (!hasEnded(what.size, call)) return NONE;
+      // Of what an earlier attempt ended nothing is known.
+      if (call.attempt > 1) for (const one of call.mode === 'full' ? ALL : TOKENS) what.add(one);
+      return { state: 'revoked', what: [...what], verified: true };
     });
   },
 

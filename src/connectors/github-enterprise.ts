@@ -2,10 +2,19 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type ApiOptions, bearer, createApi, path } from './api.js';
-import { type Account, appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret } from './connector.js';
+import {
+  type Account,
+  appUrl,
+  type Call,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  NONE,
+  secret,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const slug = () => z.string().regex(/^[a-z0-9-]+$/i, 'is not the name that stands in its URL');
 
@@ -115,7 +124,7 @@ export const githubEnterprise = defineConnector({
 
 const LIVES_ON = 'browser sessions live on, and the tokens and keys themselves, which can be authorized again';
 
-async function removeOneByOne(login: string, options: Options, call: CheckCall) {
+async function removeOneByOne(login: string, options: Options, call: Call) {
   const { organization = '' } = options;
   const rest = restOf(options, call);
 
@@ -139,7 +148,7 @@ async function removeOneByOne(login: string, options: Options, call: CheckCall) 
   const ended = await endAll('github-enterprise: DELETE of the authorizations', list, ({ credential_id }) =>
     rest('DELETE', path`/orgs/${organization}/credential-authorizations/${`${credential_id}`}`),
   );
-  if (ended === 0) return NONE;
+  if (!hasEnded(ended, call)) return NONE;
   return { state: 'revoked' as const, what: ['access_tokens' as const], partial: LIVES_ON, verified: true as const };
 }
 

@@ -15,7 +15,7 @@ import {
 } from './connector.js';
 import { jwtBearerGrant, oauth, privateKey } from './oauth.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const SCOPE = 'https://www.googleapis.com/auth/admin.directory.user.security';
 
@@ -106,7 +106,8 @@ export const googleWorkspace = defineConnector({
     async function act(): Promise<Outcome> {
       if (grantsOnly) {
         const ended = await endGrants();
-        return ended === 0 ? NONE : { state: 'revoked', what: ['refresh_tokens', 'access_tokens'], verified: true };
+        if (!hasEnded(ended, call)) return NONE;
+        return { state: 'revoked', what: ['refresh_tokens', 'access_tokens'], verified: true };
       }
       const what: What[] = ['sessions'];
       const left: string[] = [];

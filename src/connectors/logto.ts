@@ -6,7 +6,7 @@ import { appUrl, type CheckCall, defineConnector, secret, type What } from './co
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The endpoint of the tenant: https://{tenant}.logto.app, or that of your own Logto.'),
@@ -95,7 +95,9 @@ export const logto = defineConnector({
             exceptions: { 404: saying(/"code":\s*"oidc\.invalid_grant"/, 'not_found', 'refused') },
           }),
       );
-      return ended === 0 ? { state: 'none', what: [], verified: true } : { state: 'revoked', what, verified: true };
+      return hasEnded(ended, call)
+        ? { state: 'revoked', what, verified: true }
+        : { state: 'none', what: [], verified: true };
     });
   },
 

@@ -5,7 +5,7 @@ import { bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
-import { expectNone } from './rounds.js';
+import { expectNone, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The admin API: https://{slug}.projects.oryapis.com, or where your own Kratos serves it.'),
@@ -86,7 +86,8 @@ export const oryKratos = defineConnector({
       const ended = await unlessNotFound(
         api('DELETE', path`/admin/identities/${id}/sessions`, { exceptions: { 404: NO_SESSION } }),
       );
-      if (!ended) return NONE;
+      // Of an id that was not looked up it may as well say that there is no such identity.
+      if (!ended && (id === account || !hasEnded(0, call))) return NONE;
       const left = await api('GET', path`/admin/identities/${id}/sessions`, {
         query: { active: 'true' },
         answer: sessions,

@@ -1,5 +1,5 @@
 /** Ends many things one by one: list, end each, and list again until none is left. */
-import { ConnectorError, unlessNotFound } from './connector.js';
+import { type Call, ConnectorError, unlessNotFound } from './connector.js';
 
 const ROUNDS = 3;
 
@@ -36,6 +36,11 @@ export async function endEach<Item>(items: readonly Item[], end: (item: Item) =>
     }
   }
   if (failed) throw failed;
+}
+
+/** An attempt that failed may have ended before that what this one finds no more: then it is no account that had nothing. */
+export function hasEnded(ended: number, { attempt }: Pick<Call, 'attempt'>): boolean {
+  return ended > 0 || attempt > 1;
 }
 
 /** Where going on with the others would be in vain, or would hurt. */

@@ -15,7 +15,7 @@ import {
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, jwtBearerGrant, oauth, privateKey } from './oauth.js';
 import { type Exceptions, saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z
   .strictObject({
@@ -134,7 +134,7 @@ export const salesforce = defineConnector({
         // In the meantime one of them may have begun another session.
         if (isFull) ended += await endSessions(user, api);
       }
-      if (ended === 0) return NONE;
+      if (!hasEnded(ended, call)) return NONE;
       return { state: 'revoked', what, ...(!oauthTokens && { partial: 'OAuth tokens live on' }), verified: true };
     });
   },

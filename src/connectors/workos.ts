@@ -5,7 +5,7 @@ import { type Api, bearer, createApi, type Path, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
-import { endAll } from './rounds.js';
+import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   apiKey: secret().describe('An API key of the environment, such as sk_….'),
@@ -75,7 +75,7 @@ export const workos = defineConnector({
             exceptions: { 400: 'not_found', 404: 'refused' },
           }),
       );
-      if (ended === 0) return NONE;
+      if (!hasEnded(ended, call)) return NONE;
       return {
         state: 'revoked',
         what: ['sessions', 'refresh_tokens'],
