@@ -1,6 +1,7 @@
 /** Calls that a settings file describes: what may stand in it, what is made of it, and `better-auth` described so. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { betterAuth } from 'better-auth';
 import { memoryAdapter } from 'better-auth/adapters/memory';
 import { toNodeHandler } from 'better-auth/node';
@@ -10,6 +11,7 @@ import type { Call } from '../../src/connectors/connector.js';
 import { http } from '../../src/connectors/http.js';
 import { createCalls } from '../support/call.js';
 import { keepsContract } from '../support/connector-contract.js';
+import { freePort } from '../support/redis-server.js';
 import { give, type Route, startVendor, type Vendor } from '../support/vendor.js';
 
 const ACCOUNT = 'ada.s3cret@example.com';
@@ -275,6 +277,52 @@ describe('http', () => {
     });
   });
 
+  it('has no path in an error, a log or a watcher, since a secret may stand in it', async () => {
+    const hook = '/hooks/a-s3cret';
+    const names: string[] = [];
+    const onRequest = ({ operation }: { operation: string }) => names.push(operation);
+    const options = (url: string) => ({
+      url,
+      find: { path: `${hook}/{account}`, where: '/mail' },
+      steps: [
+        { method: 'POST', path: `${hook}/{id}/first` },
+        { method: 'POST', path: `${hook}/{id}/second(x)` },
+      ],
+      check: { path: `${hook}/of/check` },
+    });
+    const routes = (answers: object[]): Route[] =>
+      [`GET ${hook}/{}`, `POST ${hook}/{}/first`, `POST ${hook}/{}/second(x)`].map((call, index) => ({
+        call,
+        expects: {},
+        answer: () => answers[index] ?? { status: 500 },
+      }));
+    const found = { json: { mail: ACCOUNT, id: '7' } };
+    const odd = { json: { mail: ACCOUNT, id: '7(' } };
+    const inside = { ...options(vendor.url), steps: [{ method: 'POST', path: `${hook}/x{id}` }] };
+    for (const [answers, over, message] of [
+      [[], options(vendor.url), 'http: GET of find answered 500'],
+      [[{ text: 'garbage' }], options(vendor.url), 'http: GET of find answered with what is not JSON'],
+      [[found], options(vendor.url), 'http: POST of step 1 answered 500'],
+      [[found, {}], options(vendor.url), 'http: POST of step 2 answered 500'],
+      [[odd], inside, 'http: POST of step 1 was not called, since {id} has characters that need quoting'],
+    ] as const) {
+      vendor.reset(routes([...answers]));
+      const error = await revoke(over, ACCOUNT, { onRequest }).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ message });
+      expect(inspect(error, { depth: 6 })).not.toContain('s3cret');
+    }
+    const away = await revoke(options(`http://127.0.0.1:${await freePort()}`), ACCOUNT, { onRequest }).catch(String);
+    const checked = http.options.parse({ ...options(vendor.url), ends: ['sessions'] });
+    expect(await http.check(checked, calls.call({ onRequest }))).toEqual({
+      ok: false,
+      problem: 'http: GET of check answered 501',
+    });
+    expect(JSON.stringify([away, names])).not.toContain('s3cret');
+    expect(new Set(names)).toEqual(
+      new Set(['http: GET of find', 'http: POST of step 1', 'http: POST of step 2', 'http: GET of check']),
+    );
+  });
+
   it.each(['sessions', 'access'])('calls nobody for refresh-only where it ends %s', async (what) => {
     vendor.reset([]);
     const options = { steps: [{ method: 'POST', path: '/x/{account}' }], ends: ['refresh_tokens', what] };
@@ -467,7 +515,7 @@ describe('http', () => {
     });
     expect(await http.check(wrong, calls.call())).toMatchObject({
       ok: false,
-      problem: 'http: GET /admin/list-users answered 401',
+      problem: 'http: GET of check answered 401',
     });
   });
 });

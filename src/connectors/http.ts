@@ -42,8 +42,8 @@ export const http = defineConnector({
 
     async function act(values: Values): Promise<Outcome> {
       const answers: ('done' | 'accepted')[] = [];
-      for (const described of steps) {
-        const answer = await unlessNotFound(send(described, values));
+      for (const [index, described] of steps.entries()) {
+        const answer = await unlessNotFound(send(`of step ${index + 1}`, described, values));
         if (answer) answers.push(answer.means);
       }
       // All is gone: the app does not know this user, or knows another id by now.
@@ -66,7 +66,7 @@ export const http = defineConnector({
   async check(options, call) {
     const { check, auth } = options;
     if (check) {
-      await senderOf(options, call)({ ...check, method: 'GET' }, {});
+      await senderOf(options, call)('of check', { ...check, method: 'GET' }, {});
       return { ok: true, detail: 'the described check went well; whether the steps do shows at the first revocation' };
     }
     if (auth.type === 'oauth') {
@@ -84,7 +84,7 @@ async function idsOf(account: string, find: Find, send: Send): Promise<string[]>
   let cursor: string | undefined;
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const more = cursor === undefined ? {} : { [find.cursor?.query as string]: cursor };
-    const answer = await unlessNotFound(send({ ...find, reads: true }, { account }, more));
+    const answer = await unlessNotFound(send('of find', { ...find, reads: true }, { account }, more));
     if (!answer) return ids;
     const items = at(answer.data, find.items);
     // One user alone may be no list; a wrong pointer must not look as if nobody were there.
@@ -112,14 +112,22 @@ function textOf(value: unknown): string | undefined {
   return Number.isSafeInteger(value) ? String(value) : undefined;
 }
 
-/** Sends one described request, and says what a success means. */
+/**
+ * Sends one described request, and says what a success means. The request has a name of its own: its path is in no
+ * error, since many a hook for logouts has its secret there.
+ */
 function senderOf(options: HttpOptions, call: CheckCall) {
   const { url } = options;
   const authorize = authorizeOf(options);
 
-  return async (described: Described & { reads?: boolean }, values: Values, more: Record<string, string> = {}) => {
+  return async (
+    name: string,
+    described: Described & { reads?: boolean },
+    values: Values,
+    more: Record<string, string> = {},
+  ) => {
     const { method, statuses, failsWhen } = described;
-    const operation = `http: ${method} ${described.path.split('?')[0]}`;
+    const operation = `http: ${method} ${name}`;
     const { path, query } = fillPath(operation, described.path, values);
     const exceptions = { ...(described.reads && NOT_FOUND), ...exceptionsOf(statuses) };
     const refusal = (body: unknown) => {
@@ -132,13 +140,17 @@ function senderOf(options: HttpOptions, call: CheckCall) {
       { url, authorize, headers: sent(options.headers), exceptions, ...(failsWhen.length > 0 && { refusal }) },
       call,
     );
-    const { status, data } = await api(method, path, {
-      query: { ...query, ...more },
-      headers: sent(described.headers),
-      ...(described.json !== undefined && { json: fillJson(operation, described.json, values) }),
-      ...(described.form && { form: fillJson(operation, described.form, values) as Record<string, string> }),
-      ...(described.reads && { answer: z.unknown() }),
-    });
+    const { status, data } = await api(
+      method,
+      { ...path, template: name },
+      {
+        query: { ...query, ...more },
+        headers: sent(described.headers),
+        ...(described.json !== undefined && { json: fillJson(operation, described.json, values) }),
+        ...(described.form && { form: fillJson(operation, described.form, values) as Record<string, string> }),
+        ...(described.reads && { answer: z.unknown() }),
+      },
+    );
     const isAccepted = statuses?.accepted.includes(status) || (status === 202 && !statuses?.done.includes(202));
     return { means: isAccepted ? ('accepted' as const) : ('done' as const), data: data as unknown };
   };
