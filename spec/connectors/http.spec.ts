@@ -68,10 +68,6 @@ keepsContract(http, {
   unknown: {
     'nobody is found': () => app([]),
     'only others who resemble the account are found': () => app([{ login: `x${ACCOUNT}`, uid: 8 }, { uid: 9 }]),
-    'all that is asked for is gone': () =>
-      app().map((route) =>
-        route.call === FIND ? route : { ...route, answer: () => ({ status: 404, json: { error: 'gone' } }) },
-      ),
   },
   check: { ok: true, detail: 'the described check went well; whether the steps do shows at the first revocation' },
 });
@@ -172,6 +168,64 @@ describe('http', () => {
       expect(await revoke({ ...others, find: { ...find, statuses: { gone: [404] } } })).toEqual({
         state: 'none',
         what: [],
+      });
+    });
+
+    describe('has just found a user whom no step finds', () => {
+      const GONE = { status: 404, json: { error: 'Cannot DELETE /user/7/sesions' } };
+      const only = (answers: object[], users: () => object[] = () => [{ mail: ACCOUNT, id: 7 }]): Route[] => [
+        { call: 'GET /users', expects: {}, answer: () => ({ json: users() }) },
+        ...answers.map((answer, index) => ({
+          call: `DELETE /user/{}/${index}`,
+          expects: {},
+          answer: () => answer,
+        })),
+      ];
+      const optionsOf = (...statuses: object[]) => ({
+        find: { path: '/users', where: '/mail' },
+        steps: statuses.map((named, index) => ({ method: 'DELETE', path: `/user/{id}/${index}`, statuses: named })),
+      });
+
+      it.each([
+        ['a step', [GONE], [{}]],
+        ['two steps', [GONE, { ...GONE, status: 410 }], [{}, {}]],
+        ['a step, beside one whose status is named', [GONE, GONE], [{ gone: [404] }, {}]],
+        ['a step that names another status', [GONE], [{ gone: [422] }]],
+      ])('and is no success: %s', async (_what, answers, statuses) => {
+        vendor.reset(only(answers));
+        await expect(revoke(optionsOf(...statuses))).rejects.toMatchObject({
+          reason: 'refused',
+          retryable: false,
+          message: expect.stringMatching(/look at the paths of the steps and at what the credential may do/),
+        });
+      });
+
+      it.each([
+        ['the settings name the status', [GONE], [{ gone: [404] }], 'none'],
+        ['another step has done something', [GONE, {}], [{}, {}], 'revoked'],
+        ['another step is accepted', [{ status: 202 }, GONE], [{}, {}], 'accepted'],
+      ])('but it is one where %s', async (_what, answers, statuses, state) => {
+        vendor.reset(only(answers));
+        expect(await revoke(optionsOf(...statuses))).toMatchObject({ state });
+      });
+
+      it('unless the id was remembered: then it is looked up again, and counts as new if it is found again', async () => {
+        const answers: object[] = [{}];
+        let users: object[] = [{ mail: ACCOUNT, id: 7 }];
+        const routes = only(answers, () => users).map((route) =>
+          route.call.startsWith('GET') ? route : { ...route, answer: () => answers[0] as object },
+        );
+        const parsed = http.options.parse({ url: vendor.url, ends: ['sessions'], ...optionsOf({}) });
+        const again = () => http.revoke(ACCOUNT, parsed, calls.call());
+        vendor.reset(routes);
+        expect(await again()).toMatchObject({ state: 'revoked' });
+        answers[0] = GONE;
+        await expect(again()).rejects.toMatchObject({ reason: 'refused' });
+        answers[0] = {};
+        expect(await again()).toMatchObject({ state: 'revoked' });
+        answers[0] = GONE;
+        users = [];
+        expect(await again()).toEqual({ state: 'none', what: [] });
       });
     });
 

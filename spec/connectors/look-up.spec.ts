@@ -63,6 +63,32 @@ it('looks up anew where the id that it remembers is not known any more, once', a
   expect(seen).toEqual({ found: 2, acted: ['1', '1', '2'] });
 });
 
+it('says whether the id was found just now', async () => {
+  const seen: [string, boolean][] = [];
+  const options = {};
+  let id = '1';
+  const revoke = () =>
+    withUserId(
+      { connector: 'spec', options, account: 'ada@example.com' },
+      async () => [id],
+      async (asked, isNew) => {
+        seen.push([asked, isNew]);
+        if (asked !== id) gone();
+        return DONE;
+      },
+    );
+  await revoke();
+  await revoke();
+  id = '2';
+  await revoke();
+  expect(seen).toEqual([
+    ['1', true],
+    ['1', false],
+    ['1', false],
+    ['2', true],
+  ]);
+});
+
 it('has nothing to revoke where the user that was found has gone, and remembers nobody', async () => {
   const { seen, revoke } = app(() => ['1'], gone);
   expect([await revoke(), await revoke()]).toEqual([NONE, NONE]);

@@ -12,6 +12,9 @@ import { fillJson, fillPath, sent, type Values } from './template.js';
 
 const MAX_PAGES = 20;
 
+const UNFOUND =
+  'http: find has just found the user, and no step has found anything: look at the paths of the steps and at what the credential may do, or name the status as gone where it is how the app says that there is nothing to end';
+
 export const http = defineConnector({
   name: 'http',
   options: httpOptions,
@@ -20,7 +23,7 @@ export const http = defineConnector({
   docs: {
     app: 'Any app with an HTTP API',
     coverage: 'partial',
-    does: 'Makes the calls that the settings file describes, in that order: it finds the id of the user, if asked to, by an exact match on our side, and fills account and id into paths, queries and bodies, each as one encoded value. A value inside a longer text, such as a filter, must consist of letters, digits and `. _ @ + -`. Without more said, 2xx means done, 202 accepted, a 404 or 410 in JSON gone (of a look-up only where `gone` says so), and the other statuses what they mean to every connector; `none` is the outcome where all steps find that what they ask for is gone.',
+    does: 'Makes the calls that the settings file describes, in that order: it finds the id of the user, if asked to, by an exact match on our side, and fills account and id into paths, queries and bodies, each as one encoded value. A value inside a longer text, such as a filter, must consist of letters, digits and `. _ @ + -`. Without more said, 2xx means done, 202 accepted, a 404 or 410 in JSON gone (of a look-up only where `gone` says so), and the other statuses what they mean to every connector; `none` is the outcome where all steps find that what they ask for is gone; but right after `find` has found the user, a 404 or 410 that `gone` does not name may as well be a wrong path or a right that is missing, and is refused where no other step has done anything.',
     ends: ENDS,
     livesOn: 'What the steps do not end: `livesOn` says it in the record.',
     lingers: 'As long as the app lets it.',
@@ -40,14 +43,18 @@ export const http = defineConnector({
     }
     const send = senderOf(options, call);
 
-    async function act(values: Values): Promise<Outcome> {
-      const answers: ('done' | 'accepted')[] = [];
+    async function act(values: Values, isNew: boolean): Promise<Outcome> {
+      const answers: ('done' | 'accepted' | 'gone' | 'unfound')[] = [];
       for (const [index, described] of steps.entries()) {
         const answer = await unlessNotFound(send(`of step ${index + 1}`, described, values));
-        if (answer) answers.push(answer.means);
+        answers.push(answer?.means ?? 'unfound');
       }
-      // All is gone: the app does not know this user, or knows another id by now.
-      if (answers.length === 0) throw new ConnectorError('not_found', 'http: all that the steps name is gone');
+      if (!answers.includes('done') && !answers.includes('accepted')) {
+        // So a wrong path is answered, or a right that is missing, and for everybody.
+        if (isNew && answers.includes('unfound')) throw new ConnectorError('refused', UNFOUND);
+        // All is gone: the app does not know this user, or knows another id by now.
+        throw new ConnectorError('not_found', 'http: all that the steps name is gone');
+      }
       return {
         state: answers.includes('accepted') ? 'accepted' : 'revoked',
         what: [...ends],
@@ -55,11 +62,11 @@ export const http = defineConnector({
       };
     }
 
-    if (!find) return (await unlessNotFound(act({ account }))) ?? NONE;
+    if (!find) return (await unlessNotFound(act({ account }, false))) ?? NONE;
     return withUserId(
       { connector: 'http', options, account },
       () => idsOf(account, find, send),
-      (id) => act({ account, id }),
+      (id, isNew) => act({ account, id }, isNew),
     );
   },
 
@@ -84,8 +91,8 @@ async function idsOf(account: string, find: Find, send: Send): Promise<string[]>
   let cursor: string | undefined;
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const more = cursor === undefined ? {} : { [find.cursor?.query as string]: cursor };
-    const answer = await unlessNotFound(send('of find', { ...find, reads: true }, { account }, more));
-    if (!answer) return ids;
+    const answer = await send('of find', { ...find, reads: true }, { account }, more);
+    if (answer.means === 'gone') return ids;
     const items = at(answer.data, find.items);
     // One user alone may be no list; a wrong pointer must not look as if nobody were there.
     if (typeof items !== 'object' || items === null) {
@@ -113,8 +120,8 @@ function textOf(value: unknown): string | undefined {
 }
 
 /**
- * Sends one described request, and says what a success means. The request has a name of its own: its path is in no
- * error, since many a hook for logouts has its secret there.
+ * Sends one described request, and says what a success means, or that it is `gone`, where the settings name it so. The
+ * request has a name of its own: its path is in no error, since many a hook for logouts has its secret there.
  */
 function senderOf(options: HttpOptions, call: CheckCall) {
   const { url } = options;
@@ -129,7 +136,11 @@ function senderOf(options: HttpOptions, call: CheckCall) {
     const { method, statuses, failsWhen } = described;
     const operation = `http: ${method} ${name}`;
     const { path, query } = fillPath(operation, described.path, values);
-    const exceptions = { ...(described.reads && NOT_FOUND), ...exceptionsOf(statuses) };
+    let isGone = false;
+    const onGone = () => {
+      isGone = true;
+    };
+    const exceptions = { ...(described.reads && NOT_FOUND), ...exceptionsOf(statuses, onGone) };
     const refusal = (body: unknown) => {
       if (typeof body !== 'object' || body === null) return { reason: 'server', word: 'with no JSON object' } as const;
       const fails = failsWhen.some((rule) => holds(body, rule));
@@ -140,32 +151,37 @@ function senderOf(options: HttpOptions, call: CheckCall) {
       { url, authorize, headers: sent(options.headers), exceptions, ...(failsWhen.length > 0 && { refusal }) },
       call,
     );
-    const { status, data } = await api(
-      method,
-      { ...path, template: name },
-      {
-        query: { ...query, ...more },
-        headers: sent(described.headers),
-        ...(described.json !== undefined && { json: fillJson(operation, described.json, values) }),
-        ...(described.form && { form: fillJson(operation, described.form, values) as Record<string, string> }),
-        ...(described.reads && { answer: z.unknown() }),
-      },
-    );
-    const isAccepted = statuses?.accepted.includes(status) || (status === 202 && !statuses?.done.includes(202));
-    return { means: isAccepted ? ('accepted' as const) : ('done' as const), data: data as unknown };
+    const message = {
+      query: { ...query, ...more },
+      headers: sent(described.headers),
+      ...(described.json !== undefined && { json: fillJson(operation, described.json, values) }),
+      ...(described.form && { form: fillJson(operation, described.form, values) as Record<string, string> }),
+      ...(described.reads && { answer: z.unknown() }),
+    };
+    try {
+      const { status, data } = await api(method, { ...path, template: name }, message);
+      const isAccepted = statuses?.accepted.includes(status) || (status === 202 && !statuses?.done.includes(202));
+      return { means: isAccepted ? ('accepted' as const) : ('done' as const), data: data as unknown };
+    } catch (error) {
+      if (isGone) return { means: 'gone' as const };
+      throw error;
+    }
   };
 }
 
 // Of a look-up it may be a wrong URL; where it is the app's word for an unknown user, `gone` says so.
 const NOT_FOUND: Exceptions = { 404: 'refused', 410: 'refused' };
 
-function exceptionsOf(named: Described['statuses']): Exceptions {
+function exceptionsOf(named: Described['statuses'], onGone: () => void): Exceptions {
   if (!named) return {};
   const { done, accepted, gone, retry, never } = named;
   const as = (list: readonly number[], meaning: Exceptions[number]) => list.map((status) => [status, meaning] as const);
   return Object.fromEntries([
     ...as([...done, ...accepted], 'success'),
-    ...as(gone, 'not_found'),
+    ...as(gone, () => {
+      onGone();
+      return 'not_found';
+    }),
     ...retry.map((status) => [status, status === 429 ? 'rate_limited' : 'server'] as const),
     ...as(never, 'refused'),
   ]);
