@@ -37,7 +37,6 @@ keepsContract(staffbase, {
   outcome: { state: 'revoked', what: ['sessions'] },
   unknown: {
     'nobody is found': () => vendor({ users: [] }),
-    'the user has gone since': () => vendor({ end: { status: 404, json: { ref: 'ERROR_NOT_FOUND' } } }),
   },
   check: { ok: true, detail: 'users can be read; whether they can be signed out shows at the first revocation' },
 });
@@ -69,6 +68,24 @@ describe('staffbase', () => {
     expect(app.requests[1]).toMatchObject({ call: END, segments: [ADA.id] });
     expect(app.violations).toEqual([]);
   });
+
+  it.each([404, 410])(
+    'takes %d for a refusal where the user was found a moment ago, and only there',
+    async (status) => {
+      const end: VendorAnswer = { status, json: { ref: 'ERROR_NOT_FOUND' } };
+      app.reset(vendor({ end }));
+      await expect(revoke()).rejects.toMatchObject({ reason: 'refused', retryable: false });
+      expect(await revoke(ADA.id)).toEqual({ state: 'none', what: [] });
+
+      const options = staffbase.options.parse(optionsAt(app.url));
+      const again = () => staffbase.revoke(ACCOUNT, options, calls.call());
+      app.reset(vendor());
+      expect(await again()).toMatchObject({ state: 'revoked' });
+      app.reset(vendor({ users: [], end }));
+      expect(await again()).toEqual({ state: 'none', what: [] });
+      expect(asked()).toEqual([END, FIND]);
+    },
+  );
 
   it('calls for nobody where the answer is about others, as of a filter that is ignored', async () => {
     for (const externalID of [`x${ACCOUNT}`, undefined]) {

@@ -4,6 +4,7 @@ import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
+import type { Exceptions } from './request.js';
 
 const options = z.strictObject({
   url: appUrl.describe('The base URL that the page of the API token names, such as https://acme.staffbase.com.'),
@@ -17,6 +18,8 @@ const users = z.object({
   total: z.int().optional(),
   data: z.array(z.object({ id, externalID: z.string().optional() })),
 });
+
+const GONE: Exceptions = { 404: 'refused', 410: 'refused' };
 
 export const staffbase = defineConnector({
   name: 'staffbase',
@@ -37,7 +40,7 @@ export const staffbase = defineConnector({
     ],
     rateLimit: 'There is one, whose figures are on the page that the sources name; 429 beyond.',
     unknown: [
-      'Which statuses `DELETE …/sessions` has: any 2xx is taken for success.',
+      'Which statuses `DELETE …/sessions` has: any 2xx is taken for success, and a 404 for a refusal where the user was found a moment ago.',
       'Until when the older form of `GET /api/users`, with its filter for `externalId`, is answered.',
     ],
     sources: [
@@ -65,8 +68,10 @@ export const staffbase = defineConnector({
       return found;
     }
 
-    return withUserId({ connector: 'staffbase', options, account }, find, async (id) => {
-      await api('DELETE', path`/api/users/${id}/sessions`);
+    return withUserId({ connector: 'staffbase', options, account }, find, async (id, isNew) => {
+      // What is found is found by the same token, which may not be allowed more.
+      const isThere = isNew && id !== account;
+      await api('DELETE', path`/api/users/${id}/sessions`, isThere ? { exceptions: GONE } : {});
       return { state: 'revoked', what: ['sessions'] };
     });
   },
