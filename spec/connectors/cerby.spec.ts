@@ -476,16 +476,64 @@ describe('deprovision-seats', () => {
     expect(changing()).toEqual([REMOVE]);
   });
 
-  it('is refused credentials where the key lacks a scope, and goes on once it has it', async () => {
+  it('asks again after each pause where the removal itself is too much, however often, and knows that it was not done', async () => {
+    addSeats(2);
+    vendor.failAt(
+      REMOVE,
+      times(6, (res) => give(res, TOO_MANY)),
+    );
+    const { outcome, steps } = await run(SEATS, { retries: 6 });
+    const errors = steps.flatMap(({ error }) => (error ? [error] : []));
+    expect(errors).toHaveLength(6);
+    for (const error of errors) {
+      expect(error).toMatchObject({ reason: 'rate_limited', retryable: true, retryAfterMs: 300_000 });
+    }
+    expect(outcome).toMatchObject({ state: 'revoked', verified: true });
+    expect(outcome?.removed).toHaveLength(2);
+    // It was turned away: no doubt, and so no look whether the user is still there.
+    const removals = steps.flatMap(({ calls: made }, index) => (made.includes(REMOVE) ? [index] : []));
+    expect(removals.slice(0, 7).map((at) => at - (removals[0] ?? 0))).toEqual([0, 2, 4, 6, 8, 10, 12]);
+    expect(changing()).toHaveLength(6 + 2);
+    expect(fake.data.jobs).toHaveLength(2);
+  });
+
+  it('pauses for as long as Cerby says, where it says so of a removal', async () => {
+    vendor.failAt(
+      REMOVE,
+      times(1, (res) => give(res, { ...TOO_MANY, headers: { 'retry-after': '7' } })),
+    );
+    const { outcome, steps } = await run(SEATS, { retries: 1 });
+    expect(steps.find(({ error }) => error)?.error).toMatchObject({ reason: 'rate_limited', retryAfterMs: 7_000 });
+    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+  });
+
+  it('turned away, and then killed after it has asked, it reads the membership first', async () => {
+    fake.data.looks = 1;
+    vendor.failAt(
+      REMOVE,
+      times(1, (res) => give(res, TOO_MANY)),
+    );
+    const killed = (request: number) => (request === 5 ? 'after' : undefined);
+    const { outcome } = await run(SEATS, { retries: 1, killed });
+    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+    expect(changing()).toEqual([REMOVE, REMOVE]);
+    expect(fake.data.jobs).toHaveLength(1);
+  });
+
+  it('is refused credentials where the key lacks a scope, however often, and goes on once it has it', async () => {
     fake.data.scopes.delete('Write automated jobs');
-    const { outcome, steps } = await run(SEATS, {
-      retries: 1,
+    let refusals = 0;
+    const { outcome } = await run(SEATS, {
+      retries: 5,
       onStep({ error }) {
-        if (error) fake.data.scopes.add('Write automated jobs');
+        if (!error) return;
+        expect(error).toMatchObject({ reason: 'auth', retryable: true });
+        refusals += 1;
+        if (refusals === 5) fake.data.scopes.add('Write automated jobs');
       },
     });
-    expect(steps.find(({ error }) => error)?.error).toMatchObject({ reason: 'auth', retryable: true });
     expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+    expect(changing()).toHaveLength(5 + 1);
     expect(fake.data.jobs).toHaveLength(1);
   });
 

@@ -154,13 +154,19 @@ export const cerby = defineConnector({
 
 /** Does the next of what is still to be done: a few looks, or one removal, of which the answer is kept before more. */
 async function goOn(before: Progress, options: Options, call: Call): Promise<Outcome | Pending> {
-  const progress = structuredClone(before);
+  const { turnedAway, ...rest } = before;
+  const progress: Progress = structuredClone(rest);
   const { grants, accounts } = progress;
+  // Thrown and not only waited for: everything for this workspace waits then, or its operators hear of the key.
+  if (turnedAway && call.attempt === progress.attempt + 1) {
+    throw new ConnectorError(turnedAway.reason, turnedAway.message, { retryAfterMs: turnedAway.retryAfterMs });
+  }
   const workspace = openWorkspace(options, call);
   const now = call.now().getTime();
   const next = grants.find(({ as }) => as === 'found');
+  const lastKnown = progress.attempt + (turnedAway ? 1 : 0);
 
-  if (next && progress.todo.length === 0 && call.attempt > progress.attempt + 1) {
+  if (next && progress.todo.length === 0 && call.attempt > lastKnown + 1) {
     // An attempt that left nothing behind may have got as far as to ask for this one.
     next.asked += 1;
     doubt(next, { reason: 'network', word: 'it is not known whether Cerby was asked' }, now);

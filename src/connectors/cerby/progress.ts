@@ -40,6 +40,8 @@ export type Progress = {
   guest?: true;
   /** The attempt that wrote this. */
   attempt: number;
+  /** What Cerby answered it where it has not taken what it was asked: thrown by the next one. */
+  turnedAway?: { reason: Reason; message: string; retryAfterMs?: number | undefined };
   /** Where it has still to be seen whether the user is there. */
   todo: Pick<Grant, 'kind' | 'id' | 'application'>[];
   grants: Grant[];

@@ -51,7 +51,12 @@ async function memberOf({ kind, id }: Grant, { user }: Progress, workspace: Work
   return users ? users.find((one): one is Member => one.id === user) : ('hidden' as const);
 }
 
-export async function remove({ user }: Progress, grant: Grant, workspace: Workspace, now: number): Promise<void> {
+/**
+ * Asks for one to be taken away. Where Cerby turns it away, that is kept before it is thrown: what an attempt throws
+ * leaves nothing behind, and would look as if the worker had died after it had asked.
+ */
+export async function remove(progress: Progress, grant: Grant, workspace: Workspace, now: number): Promise<void> {
+  const { user } = progress;
   let isConflict = false;
   const onConflict = () => {
     isConflict = true;
@@ -66,6 +71,12 @@ export async function remove({ user }: Progress, grant: Grant, workspace: Worksp
     if (job === undefined) ended(grant, now);
     else Object.assign(grant, { as: 'asked', job, since: now, at: now + 5 * SECOND, looks: 0 });
   } catch (error) {
+    if (error instanceof ConnectorError && (error.reason === 'rate_limited' || error.reason === 'auth')) {
+      const { reason, message, retryAfterMs } = error;
+      grant.asked -= 1;
+      progress.turnedAway = { reason, message, retryAfterMs };
+      return;
+    }
     const why = whyOf(error, ['refused', 'server', 'timeout', 'network']);
     if (why.reason === 'refused') stuck(grant, why);
     else doubt(grant, why, now, isConflict ? { waitMs: 30 * SECOND, most: 4 } : {});
