@@ -42,7 +42,8 @@ const SEAT = {
 };
 const SHARE = { account: 'account-1', application: 'discord', role: 'collaborator' };
 
-const CHECKED = 'users and integrations can be read; whether the key may remove shows at the first revocation';
+const CHECKED =
+  'users, integrations and an account can be read; whether the key may remove shows at the first revocation';
 
 keepsContract(cerby, {
   account: ADA,
@@ -62,7 +63,8 @@ keepsContract(cerby, {
     [MEMBER]: { 403: 'refused' },
     [REMOVE]: { 403: 'refused', 409: 'server' },
     [REMOVE_FROM_ACCOUNT]: { 403: 'refused', 409: 'server' },
-    [ACCOUNT_USERS]: { 401: 'revoked', 403: 'revoked', 404: 'revoked', 410: 'revoked' },
+    // And where it is an Owner of none, nothing can be done.
+    [ACCOUNT_USERS]: { 404: 'auth', 410: 'auth' },
     [ACCOUNT]: { 401: 'revoked', 403: 'revoked', 404: 'revoked', 410: 'revoked' },
   },
   unknown: {
@@ -634,11 +636,63 @@ describe('revoke-grants', () => {
   });
 
   it('is not sure of what it could not see', async () => {
-    vendor.failAt(ACCOUNT_USERS, (res) => give(res, UNAUTHORIZED));
+    fake.data.accounts.push(fake.account('account-2', 'figma', { owners: [] }));
     const { outcome } = await run(GRANTS);
-    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT] });
+    expect(outcome).toMatchObject({ state: 'revoked', removed: [SEAT, SHARE] });
     expect(outcome).not.toHaveProperty('verified');
     expect(outcome?.partial).toMatch('1 are not visible to the key');
+  });
+
+  it('is refused credentials where the key sees no account at all, and removes from all once it sees one', async () => {
+    for (let i = 2; i <= 7; i += 1) fake.data.accounts.push(fake.account(`account-${i}`, 'figma'));
+    for (const one of fake.data.accounts) one.owners = [];
+    let refusals = 0;
+    const { outcome } = await run(GRANTS, {
+      retries: 3,
+      onStep({ error }) {
+        if (!error) return;
+        refusals += 1;
+        expect(error).toMatchObject({
+          ...{ reason: 'auth', retryable: true },
+          message: expect.stringMatching(/^cerby: the key sees none of 7 accounts: it lacks a scope/),
+        });
+        expect(changing()).toEqual([REMOVE]);
+        if (refusals === 3) for (const one of fake.data.accounts) one.owners = ['user-gateway'];
+      },
+    });
+    expect(refusals).toBe(3);
+    expect(outcome).toMatchObject({ state: 'revoked', verified: true });
+    expect(outcome?.removed).toHaveLength(1 + 7);
+  });
+
+  it('is refused credentials where the key expires on the way, and goes on where it was', async () => {
+    for (let i = 2; i <= 7; i += 1) fake.data.accounts.push(fake.account(`account-${i}`, 'figma'));
+    let failures = 0;
+    let expires: (() => void) | undefined = () => fake.data.scopes.clear();
+    vendor.failAt(ACCOUNT_USERS, (res, { segments }, usual) => {
+      if (segments[0] === 'account-4') expires?.();
+      give(res, usual());
+    });
+    const scopes = [...fake.data.scopes];
+    const { outcome, steps } = await run(GRANTS, {
+      retries: 2,
+      onStep({ error }) {
+        if (!error) return;
+        expires = undefined;
+        failures += 1;
+        if (failures > 1) for (const scope of scopes) fake.data.scopes.add(scope);
+      },
+    });
+    expect(steps.flatMap(({ error }) => (error ? [error] : []))).toEqual(
+      [1, 2].map(() => expect.objectContaining({ reason: 'auth' })),
+    );
+    expect(outcome).toMatchObject({ state: 'revoked', verified: true });
+    expect(outcome?.removed).toHaveLength(1 + 7);
+  });
+
+  it('has nothing to say against a key where the user has no account', async () => {
+    fake.data.accounts = [];
+    expect((await run(GRANTS)).outcome).toMatchObject({ state: 'revoked', removed: [SEAT], verified: true });
   });
 
   it('has removed nothing where all comes from a team', async () => {
@@ -681,6 +735,24 @@ describe('the check', () => {
     fake.data.users.shift();
     expect(await check({})).toMatchObject({ ok: false });
   });
+
+  it.each([
+    ['is an Owner of none', { owners: [] }],
+    ['has none', { owners: ['user-eve'], users: {} }],
+  ])(
+    'reads one of the accounts of keyOwner, where they are to be revoked, and finds that it %s',
+    async (_what, over) => {
+      Object.assign(fake.data.accounts[0] as object, over);
+      if ('users' in over === false) fake.data.accounts[0]?.throughTeams.push('user-gateway');
+      expect(await check(SEATS)).toMatchObject({ ok: true });
+      expect(await check(GRANTS)).toEqual({
+        ok: false,
+        problem: expect.stringMatching(/^cerby: the key sees none of the accounts of its own user/),
+      });
+      fake.data.accounts.push(fake.account('account-2', 'figma'));
+      expect(await check(GRANTS)).toEqual({ ok: true, detail: CHECKED });
+    },
+  );
 
   it('finds a bad key', async () => {
     vendor.failAt(USERS, (res) => give(res, UNAUTHORIZED));

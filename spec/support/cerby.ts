@@ -198,7 +198,7 @@ export function createCerby() {
       route(USERS_ACCOUNTS, [{}, following], (request) => {
         const [id = ''] = request.segments;
         if (!data.users.some((one) => one.id === id)) return NOT_FOUND;
-        const of = data.accounts.filter((one) => usersOf(one).includes(id));
+        const of = data.accounts.filter((one) => usersOf(one).includes(id) || one.owners.includes(id));
         return list(
           request,
           of.map(({ id, application }) => ({ id, type: 'account', attributes: { application } })),

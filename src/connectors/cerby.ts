@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { parseKey, readEvent } from './cerby/events.js';
 import { isUnderWay, later, type Progress } from './cerby/progress.js';
-import { doubt, findGrants, followUp, lookAtStuck, remove } from './cerby/removal.js';
+import { doubt, findGrants, followUp, lookAtHidden, lookAtStuck, NO_ACCOUNTS, remove } from './cerby/removal.js';
 import { lookForSigns } from './cerby/signs.js';
 import { openWorkspace } from './cerby/workspace.js';
 import { appUrl, type Call, ConnectorError, defineConnector, type Outcome, type Pending, secret } from './connector.js';
@@ -64,7 +64,7 @@ export const cerby = defineConnector({
   docs: {
     app: 'Cerby',
     coverage: 'observe',
-    does: "No public call of Cerby ends a session, rotates a password or starts its Universal Logout: Okta itself has to be set up to call Cerby's. So `observe`, the default, finds the user by e-mail address, exactly, and looks for signs that this has happened: events that Cerby sent, and accounts that are read again until a password is newer than the revocation. `deprovision-seats` first removes the user from integrations (`DELETE …/integrations/{id}/users/{userId}`), each of which is a job that is asked about until it has ended and the membership is gone. `revoke-grants` also removes what accounts are shared with the user directly (`DELETE …/accounts/{id}/users/{userId}`). What was removed stands in the record, so that it can be put back by hand: ids, applications, roles and entitlements.",
+    does: "No public call of Cerby ends a session, rotates a password or starts its Universal Logout: Okta itself has to be set up to call Cerby's. So `observe`, the default, finds the user by e-mail address, exactly, and looks for signs that this has happened: events that Cerby sent, and accounts that are read again until a password is newer than the revocation. `deprovision-seats` first removes the user from integrations (`DELETE …/integrations/{id}/users/{userId}`), each of which is a job that is asked about until it has ended and the membership is gone. `revoke-grants` also removes what accounts are shared with the user directly (`DELETE …/accounts/{id}/users/{userId}`); where the key sees none of the user's accounts, it is refused as a bad key is. What was removed stands in the record, so that it can be put back by hand: ids, applications, roles and entitlements.",
     ends: ['access'],
     livesOn:
       'Sessions in Cerby and in the apps behind it, and passwords that are known, unless the Universal Logout of Cerby ends them; access through teams and collections, and secrets.',
@@ -147,8 +147,13 @@ export const cerby = defineConnector({
       };
     }
     await workspace.integrations();
-    const detail = 'users and integrations can be read; whether the key may remove shows at the first revocation';
-    return { ok: true, detail };
+    const later = 'whether the key may remove shows at the first revocation';
+    if (options.does !== 'revoke-grants') return { ok: true, detail: `users and integrations can be read; ${later}` };
+    const accounts = await workspace.accountsOf(owner.id);
+    if (!(await workspace.seesOneOf(accounts.map(({ id }) => id)))) {
+      return { ok: false, problem: `cerby: the key sees none of the accounts of its own user: ${NO_ACCOUNTS}` };
+    }
+    return { ok: true, detail: `users, integrations and an account can be read; ${later}` };
   },
 });
 
@@ -182,6 +187,7 @@ async function goOn(before: Progress, options: Options, call: Call): Promise<Out
       }));
     }
   } else if (grants.some(({ as }) => as === 'stuck')) await lookAtStuck(progress, workspace);
+  else if (options.does === 'revoke-grants' && seesNone(progress)) await lookAtHidden(progress, workspace);
   else {
     const until = call.acceptedAt + options.watchSeconds * 1_000;
     const isWhole = (hidden: number) => hidden === 0 || options.does !== 'revoke-grants';
@@ -191,4 +197,10 @@ async function goOn(before: Progress, options: Options, call: Call): Promise<Out
   const isFree = progress.todo.length > 0 || !grants.some(isUnderWay) || grants.some(({ as }) => as === 'found');
   const due = grants.filter(isUnderWay).map(({ at = now }) => at - now);
   return later(progress, call, isFree ? 0 : Math.min(...due));
+}
+
+/** Whether the key saw no account; what is to be removed it did see, whatever it sees by now. */
+function seesNone({ accounts = [], grants }: Progress): boolean {
+  const sawOne = grants.some(({ kind }) => kind === 'share');
+  return !sawOne && accounts.length > 0 && accounts.every(({ seen }) => seen === 'hidden');
 }

@@ -20,6 +20,7 @@ const STILL_THERE: Why = { reason: 'server', word: 'the user is still there alth
 
 /** Finds the next few that there are to take, and what each is: the last chance to know how to put it back. */
 export async function findGrants(progress: Progress, workspace: Workspace): Promise<void> {
+  let isAnyHidden = false;
   for (const next of progress.todo.splice(0, AT_A_TIME)) {
     const grant: Grant = { ...next, as: 'found', asked: 0 };
     try {
@@ -28,6 +29,7 @@ export async function findGrants(progress: Progress, workspace: Workspace): Prom
       if (member === 'hidden') {
         const account = progress.accounts?.find(({ id }) => id === next.id);
         if (account) account.seen = 'hidden';
+        isAnyHidden = true;
         continue;
       }
       grant.role = member.attributes?.role ?? undefined;
@@ -42,7 +44,18 @@ export async function findGrants(progress: Progress, workspace: Workspace): Prom
     }
     progress.grants.push(grant);
   }
+  // A key that has expired meanwhile is answered in the same way, and would be refused this.
+  if (isAnyHidden) await workspace.accountsOf(progress.user);
 }
+
+/** Where the key saw no account at all it is the key that is wrong: throws, until it sees one. Then all are read anew. */
+export async function lookAtHidden(progress: Progress, workspace: Workspace): Promise<void> {
+  const { accounts = [] } = progress;
+  if (await workspace.seesOneOf(accounts.map(({ id }) => id))) delete progress.accounts;
+  else throw new ConnectorError('auth', `cerby: the key sees none of ${accounts.length} accounts: ${NO_ACCOUNTS}`);
+}
+
+export const NO_ACCOUNTS = 'it lacks a scope, or keyOwner is an Owner of none of them';
 
 /** As Cerby has it now; undefined where the user is not there. */
 async function memberOf({ kind, id }: Grant, { user }: Progress, workspace: Workspace) {

@@ -6,6 +6,7 @@ import { type CheckCall, ConnectorError, type Secret, unlessNotFound } from '../
 import { type Exceptions, saying } from '../request.js';
 
 const PAGES = 20;
+const SAMPLE = 5;
 // A 429 comes without `Retry-After`; the pages say to retry in five minutes.
 const PAUSE_MS = 5 * 60_000;
 
@@ -74,6 +75,9 @@ export function openWorkspace({ url, apiKey }: { url: string; apiKey: Secret }, 
     throw new ConnectorError('refused', `cerby: GET ${of.template} has more pages than are read`);
   }
 
+  /** Assumed: that each resource has the `id` of a user. Undefined where the account is not visible to the key. */
+  const usersOfAccount = (id: string) => unlessNotFound(all(path`/api/v1/accounts/${id}/users`, member, {}, HIDDEN));
+
   return {
     /** Those with exactly this address: the filter also finds what only holds it, in a name too. */
     async usersWith(address: string) {
@@ -111,8 +115,13 @@ export function openWorkspace({ url, apiKey }: { url: string; apiKey: Secret }, 
       return (await unlessNotFound(api('GET', path`/api/v1/accounts/${id}`, message)))?.data.data.attributes;
     },
 
-    /** Assumed: that each resource has the `id` of a user. Undefined where the account is not visible to the key. */
-    usersOfAccount: (id: string) => unlessNotFound(all(path`/api/v1/accounts/${id}/users`, member, {}, HIDDEN)),
+    usersOfAccount,
+
+    /** Looks at the first few. */
+    async seesOneOf(accounts: readonly string[]): Promise<boolean> {
+      for (const id of accounts.slice(0, SAMPLE)) if (await usersOfAccount(id)) return true;
+      return false;
+    },
 
     /**
      * Assumed: that the user stands in the path, as with integrations; only the method and the start of the path are
