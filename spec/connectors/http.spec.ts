@@ -295,6 +295,41 @@ describe('http', () => {
       },
     );
 
+    describe('is no success where it is a web page', () => {
+      const PAGE = '<!doctype html><title>Acme</title><div id="root"></div>';
+      const html = { 'content-type': 'text/html; charset=utf-8' };
+
+      it.each([200, 201, 202])('as an app answers whatever its path [%d]', async (status) => {
+        for (const text of [PAGE, `\n  ${PAGE}`, '<html lang="en">']) {
+          const error = await send(step, ACCOUNT, { status, headers: html, text }).catch((thrown: unknown) => thrown);
+          expect(error).toMatchObject({
+            ...{ reason: 'server', retryable: true },
+            message: `http: POST of step 1 answered ${status} with a web page`,
+          });
+        }
+      });
+
+      it.each([
+        ['nothing', { headers: html, text: '' }, {}, 'revoked'],
+        ['a word', { headers: html, text: 'OK' }, {}, 'revoked'],
+        ['JSON, of whatever type', { headers: html, text: '{"ok":true}' }, {}, 'revoked'],
+        ['what is no web page', { headers: { 'content-type': 'application/xml' }, text: '<ok/>' }, {}, 'revoked'],
+        ['of a status that the settings name', { headers: html, text: PAGE }, { done: [200] }, 'revoked'],
+        ['of one that they name as accepted', { headers: html, text: PAGE }, { accepted: [200] }, 'accepted'],
+      ])('but is one where it is %s', async (_what, answer, statuses, state) => {
+        expect((await send({ ...step, statuses }, ACCOUNT, answer)).outcome).toMatchObject({ state });
+      });
+
+      it('not even of a check', async () => {
+        vendor.reset([{ call: 'GET /me', expects: {}, answer: () => ({ headers: html, text: PAGE }) }]);
+        const options = { url: vendor.url, ends: ['sessions'], steps: [step], check: { path: '/me' } };
+        expect(await http.check(http.options.parse(options), calls.call())).toEqual({
+          ok: false,
+          problem: 'http: GET of check answered 200 with a web page',
+        });
+      });
+    });
+
     it('may be failure for all its 200', async () => {
       const fails = (failsWhen: object[], json: unknown) => send({ ...step, failsWhen }, ACCOUNT, { json });
       for (const [rule, json] of [

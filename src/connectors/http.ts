@@ -1,5 +1,6 @@
 /** Calls any HTTP API that the settings file describes: no code, and nothing but what is written there. */
 import { z } from 'zod';
+import type { OutboundResponse } from '../outbound/outbound.js';
 import { identifier, isSame } from './account.js';
 import { type Authorize, basic, bearer, createApi } from './api.js';
 import { type CheckCall, ConnectorError, defineConnector, NONE, type Outcome, unlessNotFound } from './connector.js';
@@ -23,7 +24,7 @@ export const http = defineConnector({
   docs: {
     app: 'Any app with an HTTP API',
     coverage: 'partial',
-    does: 'Makes the calls that the settings file describes, in that order: it finds the id of the user, if asked to, by an exact match on our side, and fills account and id into paths, queries and bodies, each as one encoded value. A value inside a longer text, such as a filter, must consist of letters, digits and `. _ @ + -`. Without more said, 2xx means done, 202 accepted, a 404 or 410 in JSON gone (of a look-up only where `gone` says so), and the other statuses what they mean to every connector; `none` is the outcome where all steps find that what they ask for is gone; but right after `find` has found the user, a 404 or 410 that `gone` does not name may as well be a wrong path or a right that is missing, and is refused where no other step has done anything.',
+    does: 'Makes the calls that the settings file describes, in that order: it finds the id of the user, if asked to, by an exact match on our side, and fills account and id into paths, queries and bodies, each as one encoded value. A value inside a longer text, such as a filter, must consist of letters, digits and `. _ @ + -`. Without more said, 2xx means done, 202 accepted, unless it is a web page, which is a failure of any call whose status `done` or `accepted` does not name, a 404 or 410 in JSON gone (of a look-up only where `gone` says so), and the other statuses what they mean to every connector; `none` is the outcome where all steps find that what they ask for is gone; but right after `find` has found the user, a 404 or 410 that `gone` does not name may as well be a wrong path or a right that is missing, and is refused where no other step has done anything.',
     ends: ENDS,
     livesOn: 'What the steps do not end: `livesOn` says it in the record.',
     lingers: 'As long as the app lets it.',
@@ -140,7 +141,11 @@ function senderOf(options: HttpOptions, call: CheckCall) {
     const onGone = () => {
       isGone = true;
     };
-    const exceptions = { ...(described.reads && NOT_FOUND), ...exceptionsOf(statuses, onGone) };
+    const exceptions = {
+      ...noPages(operation),
+      ...(described.reads && NOT_FOUND),
+      ...exceptionsOf(statuses, onGone),
+    };
     const refusal = (body: unknown) => {
       if (typeof body !== 'object' || body === null) return { reason: 'server', word: 'with no JSON object' } as const;
       const fails = failsWhen.some((rule) => holds(body, rule));
@@ -167,6 +172,19 @@ function senderOf(options: HttpOptions, call: CheckCall) {
       throw error;
     }
   };
+}
+
+/**
+ * Of an app whose every path is answered with its one page, or behind a proxy that shows a sign-in page, a web page is
+ * no word that anything was done. The type alone tells nothing: some send it with a word, or with JSON, or nothing.
+ */
+function noPages(operation: string): Exceptions {
+  const meaning = ({ status, headers, body }: OutboundResponse) => {
+    const isPage = /\bhtml\b/i.test(headers['content-type'] ?? '') && /^\s*</.test(body);
+    if (isPage) throw new ConnectorError('server', `${operation} answered ${status} with a web page`);
+    return 'success' as const;
+  };
+  return { 200: meaning, 201: meaning, 202: meaning, 203: meaning };
 }
 
 // Of a look-up it may be a wrong URL; where it is the app's word for an unknown user, `gone` says so.
