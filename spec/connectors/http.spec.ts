@@ -462,6 +462,14 @@ describe('http', () => {
     const one = { method: 'POST', path: '/u/{account}' };
     const steps = (over: object) => ({ steps: [one, { ...one, ...over }] });
     it.each([
+      ['url', { url: 'https://app.example.com/#/' }],
+      ['url', { url: 'https://app.example.com/api?' }],
+      ['url', { url: 'https://app.example.com/api?tenant=1' }],
+      ['url', { url: 'https://ada:s3cret@app.example.com' }],
+      [
+        'auth.tokenUrl',
+        { auth: { type: 'oauth', tokenUrl: 'https://a.example.com/#', clientId: 'c', clientSecret: 's' } },
+      ],
       ['steps', { steps: [] }],
       ['steps', { steps: Array.from({ length: 6 }, () => one) }],
       ['steps.1', steps({ path: '/logout-everybody' })],

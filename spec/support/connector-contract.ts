@@ -197,7 +197,10 @@ export function keepsContract(connector: Connector<any>, expectation: ContractEx
       }
       const more = { ...expectation.options('https://app.example.com'), unknown: true };
       expect(schema.safeParse(more).success).toBe(false);
-      for (const url of ['not a URL', '/logout', 'ftp://app.example.com/', 'javascript:alert(1)', 'data:,x', '']) {
+      for (const url of [
+        ...['not a URL', '/logout', 'ftp://app.example.com/', 'javascript:alert(1)', 'data:,x', ''],
+        ...['https://app.example.com/#/', 'https://app.example.com#', 'https://ada:s3cret@app.example.com/'],
+      ]) {
         expect(schema.safeParse({ ...expectation.options('https://app.example.com'), url }).success).toBe(false);
       }
     });

@@ -28,7 +28,7 @@ export const basic =
   });
 
 export type ApiOptions = {
-  /** What every path is appended to. */
+  /** What every path is appended to: an `apiUrl`. */
   url: string;
   authorize: Authorize;
   headers?: Record<string, string>;

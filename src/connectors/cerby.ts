@@ -6,11 +6,11 @@ import { isUnderWay, later, type Progress } from './cerby/progress.js';
 import { doubt, findGrants, followUp, lookAtHidden, lookAtStuck, NO_ACCOUNTS, remove } from './cerby/removal.js';
 import { lookForSigns } from './cerby/signs.js';
 import { openWorkspace } from './cerby/workspace.js';
-import { appUrl, type Call, ConnectorError, defineConnector, type Outcome, type Pending, secret } from './connector.js';
+import { apiUrl, type Call, ConnectorError, defineConnector, type Outcome, type Pending, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The workspace: `https://<workspace>.cerby.com`.'),
+  url: apiUrl.describe('The workspace: `https://<workspace>.cerby.com`.'),
   apiKey: secret().describe('An API key.'),
   keyOwner: z
     .string()

@@ -158,8 +158,19 @@ export function defineConnector<Options>(definition: Definition<Options>): Conne
   };
 }
 
-/** Where an app is called. */
-export const appUrl = z.url({ protocol: /^https?$/, message: 'is not an http or https URL' });
+/** Where an app is called. What is checked next needs a URL to look at. */
+export const appUrl = z
+  .url({ protocol: /^https?$/, message: 'is not an http or https URL', abort: true })
+  .refine((url) => !url.includes('#'), 'must have no fragment: what follows the # is never sent')
+  .refine((url) => !hasUserInfo(new URL(url)), 'must have no user name or password in it: they are never sent');
+
+const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== '';
+
+/** Where the API of an app begins, for `createApi`. */
+export const apiUrl = appUrl.refine(
+  (url) => !url.includes('?'),
+  'must have no query: paths are appended to it, and would be part of the query',
+);
 
 /** A credential among the options. A function, so that nothing that prints, logs or serializes options shows it. */
 export type Secret = () => string;

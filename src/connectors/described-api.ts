@@ -1,7 +1,7 @@
 /** An HTTP API as a settings file describes it: its requests, what their answers mean, and what is wrong with that. */
 import { z } from 'zod';
 import type { OutboundRequest } from '../outbound/outbound.js';
-import { appUrl, secret } from './connector.js';
+import { apiUrl, appUrl, secret } from './connector.js';
 import { jsonPointer } from './json-pointer.js';
 import { headerName, headers, headerValue, namesIn, pathTemplate, textTemplate } from './template.js';
 
@@ -59,7 +59,7 @@ const auth = z.discriminatedUnion('type', [
 
 export const httpOptions = z
   .strictObject({
-    url: appUrl.describe('What every path is appended to: nothing is called, and no credential sent, elsewhere.'),
+    url: apiUrl.describe('What every path is appended to: nothing is called, and no credential sent, elsewhere.'),
     auth: auth
       .default({ type: 'none' })
       .describe(

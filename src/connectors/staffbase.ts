@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import type { Exceptions } from './request.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL that the page of the API token names, such as https://acme.staffbase.com.'),
+  url: apiUrl.describe('The base URL that the page of the API token names, such as https://acme.staffbase.com.'),
   token: secret().describe('The API token, as it is shown: it is sent after the word Basic.'),
 });
 type Options = z.output<typeof options>;

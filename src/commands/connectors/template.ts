@@ -31,12 +31,12 @@ export function connectorText({ name, app, url }: { name: string; app: string; u
 import { z } from 'zod';
 import { email } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { saying } from './request.js';
 
 // TODO: what the app needs to be told. A credential is secret(): nothing prints it.
 const options = z.strictObject({
-  url: appUrl.default('${url}').describe('The API.'),
+  url: apiUrl.default('${url}').describe('The API.'),
   token: secret().describe('An API token.'),
 });
 type Options = z.output<typeof options>;
