@@ -1,5 +1,6 @@
 /** Where an app is called: nothing in the URL may make a call go elsewhere, or be lost without a word. */
 import { apiUrl, appUrl } from '../../src/connectors/connector.js';
+import { registry } from '../../src/connectors/registry.js';
 
 const problemsOf = (schema: typeof appUrl, url: string) =>
   schema.safeParse(url).error?.issues.map(({ message }) => message) ?? [];
@@ -37,3 +38,20 @@ it.each([
 ])('is one: %s', (url) => {
   expect([problemsOf(appUrl, url), problemsOf(apiUrl, url)]).toEqual([[], []]);
 });
+
+// The protocol has one URL, and nothing is appended to it.
+const CALLED_AS_IT_STANDS = [
+  ...['webhook', 'oidc-backchannel-logout', 'global-token-revocation', 'caep', 'oauth-token-revocation'],
+];
+
+it.each(registry.map(({ name, options }) => [name, options] as const))(
+  'of %s has no query unless it is called as it stands',
+  (name, options) => {
+    const isFine = (url: string) => {
+      const { error } = options.safeParse({ url });
+      return error?.issues.every(({ path }) => path[0] !== 'url') ?? true;
+    };
+    expect(isFine('https://app.example.com/a')).toBe(true);
+    expect(isFine('https://app.example.com/a?b=c')).toBe(CALLED_AS_IT_STANDS.includes(name));
+  },
+);

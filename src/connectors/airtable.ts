@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 
 const options = z.strictObject({
   enterpriseAccountId: z.string().min(1).describe('The id of the enterprise account, which begins with ent.'),
   token: secret().describe('The personal access token of an enterprise admin.'),
-  url: appUrl.default('https://api.airtable.com').describe('Where the API is.'),
+  url: apiUrl.default('https://api.airtable.com').describe('Where the API is.'),
 });
 type Options = z.output<typeof options>;
 

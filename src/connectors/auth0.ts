@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type Call,
   type CheckCall,
   ConnectorError,
@@ -23,7 +23,7 @@ const PER_PAGE = 50;
 const MAX_PAGES = 20;
 
 const options = z.strictObject({
-  url: appUrl.describe('The domain of the tenant, such as https://acme.eu.auth0.com: no custom domain.'),
+  url: apiUrl.describe('The domain of the tenant, such as https://acme.eu.auth0.com: no custom domain.'),
   clientId: z.string().min(1).describe('The client id of the Machine to Machine application.'),
   clientSecret: secret().describe('Its client secret.'),
   connection: z

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, type Outcome, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, type Outcome, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 import { endAll } from './rounds.js';
@@ -12,7 +12,7 @@ const PAGE_SIZE = '20';
 const MOST_PAGES = 100;
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of authentik, such as https://auth.example.com, without /api/v3.'),
+  url: apiUrl.describe('The base URL of authentik, such as https://auth.example.com, without /api/v3.'),
   token: secret().describe('The key of an API token.'),
 });
 type Options = z.output<typeof options>;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { notForThisUser } from './request.js';
@@ -15,7 +15,7 @@ const options = z.strictObject({
     .default('enterprise')
     .describe('Whom it acts as: the service account of the enterprise, or one user who is an admin or co-admin.'),
   subjectId: z.string().min(1).describe('The id of that enterprise or user.'),
-  url: appUrl.default('https://api.box.com').describe('Where the API is.'),
+  url: apiUrl.default('https://api.box.com').describe('Where the API is.'),
   tokenUrl: appUrl.default('https://api.box.com/oauth2/token').describe('Where its tokens come from.'),
 });
 type Options = z.output<typeof options>;

@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, NONE, secret } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, NONE, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   secretKey: secret().describe('The secret key of the instance, such as sk_live_….'),
-  url: appUrl.default('https://api.clerk.com').describe('The Backend API.'),
+  url: apiUrl.default('https://api.clerk.com').describe('The Backend API.'),
 });
 type Options = z.output<typeof options>;
 

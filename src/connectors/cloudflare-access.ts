@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { email } from './account.js';
 import { type ApiOptions, bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, secret } from './connector.js';
 import { saying } from './request.js';
 
 const options = z.strictObject({
@@ -19,7 +19,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe('Also has the user sign in to the Cloudflare client (WARP) again, where a policy limits its session.'),
-  url: appUrl.default('https://api.cloudflare.com/client/v4').describe('The API.'),
+  url: apiUrl.default('https://api.cloudflare.com/client/v4').describe('The API.'),
 });
 type Options = z.output<typeof options>;
 

@@ -3,7 +3,7 @@ import { AwsV4Signer } from 'aws4fetch';
 import { z } from 'zod';
 import type { OutboundResponse } from '../outbound/outbound.js';
 import { identifier, isSame } from './account.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { request } from './request.js';
 
@@ -19,7 +19,7 @@ const options = z.strictObject({
     .enum(['email', 'username'])
     .default('email')
     .describe('What the account is in the pool: the attribute `email`, or the user name, an alias of it or the `sub`.'),
-  url: appUrl.optional().describe('The endpoint, where it is not the public one of the pool’s region.'),
+  url: apiUrl.optional().describe('The endpoint, where it is not the public one of the pool’s region.'),
 });
 type Options = z.output<typeof options>;
 

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The workspace, such as https://dbc-a1b2c3d4-e5f6.cloud.databricks.com.'),
+  url: apiUrl.describe('The workspace, such as https://dbc-a1b2c3d4-e5f6.cloud.databricks.com.'),
   clientId: z.string().min(1).describe('The application id of the service principal.'),
   clientSecret: secret().describe('Its OAuth secret.'),
   personalAccessTokens: z

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { notForThisUser, saying } from './request.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of the forum, such as https://forum.example.com.'),
+  url: apiUrl.describe('The base URL of the forum, such as https://forum.example.com.'),
   apiKey: secret().describe('An API key of an administrator, limited to the scopes that this connector needs.'),
   apiUser: z.string().min(1).describe('The user name of the administrator for whom the key was made.'),
 });

@@ -2,7 +2,16 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, type What } from './connector.js';
+import {
+  apiUrl,
+  appUrl,
+  type CheckCall,
+  ConnectorError,
+  defineConnector,
+  NONE,
+  secret,
+  type What,
+} from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
@@ -12,7 +21,7 @@ const options = z.strictObject({
   appKey: z.string().min(1).describe('The key of the scoped app.'),
   appSecret: secret().describe('Its secret.'),
   refreshToken: secret().describe('The refresh token of the team, which the app was given once.'),
-  url: appUrl.default('https://api.dropboxapi.com').describe('Where the API is.'),
+  url: apiUrl.default('https://api.dropboxapi.com').describe('Where the API is.'),
   tokenUrl: appUrl.default('https://api.dropboxapi.com/oauth2/token').describe('Where its access tokens come from.'),
 });
 type Options = z.output<typeof options>;

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { expectNone } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of FusionAuth, such as https://acme.fusionauth.io.'),
+  url: apiUrl.describe('The base URL of FusionAuth, such as https://acme.fusionauth.io.'),
   apiKey: secret().describe('An API key that is limited to the calls that this connector makes.'),
   tenantId: z.uuid().optional().describe('The tenant of the users, where there are several and the key is of none.'),
 });

@@ -4,7 +4,7 @@ import { identifier, isSame } from './account.js';
 import { type ApiOptions, bearer, createApi, path } from './api.js';
 import {
   type Account,
-  appUrl,
+  apiUrl,
   type Call,
   type CheckCall,
   ConnectorError,
@@ -27,7 +27,7 @@ const options = z
       .boolean()
       .default(false)
       .describe('Also destroys the tokens and SSH keys of a managed user of the enterprise: none comes back.'),
-    url: appUrl
+    url: apiUrl
       .default('https://api.github.com')
       .describe('The API; https://api.SUBDOMAIN.ghe.com with data residency.'),
   })

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type Call,
   type CheckCall,
   ConnectorError,
@@ -19,7 +19,7 @@ import { endAll } from './rounds.js';
 
 const options = z
   .strictObject({
-    url: appUrl.describe('GitLab, such as https://gitlab.example.com; self-managed or Dedicated.'),
+    url: apiUrl.describe('GitLab, such as https://gitlab.example.com; self-managed or Dedicated.'),
     token: secret().describe('A personal access token of an administrator.'),
     personalAccessTokens: z
       .boolean()

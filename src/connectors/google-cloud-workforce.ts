@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { identifier } from './account.js';
 import { createApi, path } from './api.js';
 import {
+  apiUrl,
   appUrl,
   type CheckCall,
   ConnectorError,
@@ -27,7 +28,7 @@ const options = z.strictObject({
   serviceAccount: z.email().describe('The e-mail address of the service account: `client_email` of its key file.'),
   privateKey: privateKey().describe('Its private key: `private_key` of the key file.'),
   keyId: z.string().min(1).optional().describe('The id of that key: `private_key_id` of the key file.'),
-  url: appUrl.default('https://iam.googleapis.com').describe('The IAM API.'),
+  url: apiUrl.default('https://iam.googleapis.com').describe('The IAM API.'),
   tokenUrl: appUrl.default('https://oauth2.googleapis.com/token').describe('Where its tokens come from.'),
 });
 type Options = z.output<typeof options>;

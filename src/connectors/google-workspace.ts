@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
 import {
+  apiUrl,
   appUrl,
   type CheckCall,
   ConnectorError,
@@ -32,7 +33,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe('Whether app passwords are deleted. They cannot be given back: the person has to make new ones.'),
-  url: appUrl.default('https://admin.googleapis.com').describe('The Admin SDK API.'),
+  url: apiUrl.default('https://admin.googleapis.com').describe('The Admin SDK API.'),
   tokenUrl: appUrl.default('https://oauth2.googleapis.com/token').describe('Where its tokens come from.'),
 });
 type Options = z.output<typeof options>;

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { basic, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { notForThisUser, saying } from './request.js';
 import { expectNone } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of Grafana, such as https://grafana.example.com.'),
+  url: apiUrl.describe('The base URL of Grafana, such as https://grafana.example.com.'),
   user: z.string().min(1).describe('The login of the server administrator whom the gateway is.'),
   password: secret().describe('The password of that administrator.'),
 });

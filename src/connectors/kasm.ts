@@ -2,12 +2,12 @@
 import { type ZodType, z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, type Path, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { type Exceptions, notForThisUser } from './request.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of Kasm, such as https://kasm.example.com.'),
+  url: apiUrl.describe('The base URL of Kasm, such as https://kasm.example.com.'),
   apiKey: secret().describe('The id of an API key, which Kasm calls the API key.'),
   apiKeySecret: secret().describe('The secret of that API key.'),
 });

@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 import { endAll, expectNone } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of Keycloak, such as https://sso.example.com.'),
+  url: apiUrl.describe('The base URL of Keycloak, such as https://sso.example.com.'),
   realm: z.string().min(1).describe('The realm of the users, in which the client is too.'),
   clientId: z.string().min(1).describe('The client with a service account.'),
   clientSecret: secret().describe('Its secret.'),

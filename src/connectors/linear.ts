@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { expectNone } from './rounds.js';
 
 const options = z.strictObject({
   apiKey: secret().describe('A personal API key (lin_api_…) of an admin or owner of the workspace.'),
-  url: appUrl.default('https://api.linear.app').describe('Where the API is.'),
+  url: apiUrl.default('https://api.linear.app').describe('Where the API is.'),
 });
 type Options = z.output<typeof options>;
 

@@ -2,14 +2,14 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, secret, type What } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, secret, type What } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The endpoint of the tenant: https://{tenant}.logto.app, or that of your own Logto.'),
+  url: apiUrl.describe('The endpoint of the tenant: https://{tenant}.logto.app, or that of your own Logto.'),
   resource: z
     .string()
     .min(1)

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type CheckCall,
   ConnectorError,
   defineConnector,
@@ -16,7 +16,7 @@ import { notForThisUser, saying } from './request.js';
 import { endAll, expectNone } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of Mattermost, such as https://chat.example.com.'),
+  url: apiUrl.describe('The base URL of Mattermost, such as https://chat.example.com.'),
   token: secret().describe('A personal access token of an administrator made for the gateway.'),
   revokePersonalTokens: z
     .boolean()

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type CheckCall,
   ConnectorError,
   defineConnector,
@@ -27,8 +27,8 @@ const options = z.strictObject({
     .enum(['userPrincipalName', 'mail'])
     .default('userPrincipalName')
     .describe('What the account is: the user principal name or object id, or the `mail` address that is looked up.'),
-  url: appUrl.default('https://graph.microsoft.com').describe('Microsoft Graph, where it is that of a national cloud.'),
-  loginUrl: appUrl
+  url: apiUrl.default('https://graph.microsoft.com').describe('Microsoft Graph, where it is that of a national cloud.'),
+  loginUrl: apiUrl
     .default('https://login.microsoftonline.com')
     .describe('Where its tokens come from, where it is a national cloud.'),
 });

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { notForThisUser, saying } from './request.js';
 
 const options = z.strictObject({
   token: secret().describe('The access token that a Company Admin got for an app whose tokens do not expire.'),
-  url: appUrl.default('https://api.miro.com').describe('Where the API is.'),
+  url: apiUrl.default('https://api.miro.com').describe('Where the API is.'),
 });
 type Options = z.output<typeof options>;
 

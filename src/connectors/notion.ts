@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { email } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { saying } from './request.js';
 
 const options = z.strictObject({
   token: secret().describe('An organization bot token.'),
-  url: appUrl.default('https://api.notion.com').describe('Where the API is.'),
+  url: apiUrl.default('https://api.notion.com').describe('Where the API is.'),
 });
 type Options = z.output<typeof options>;
 

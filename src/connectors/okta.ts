@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Authorize, bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { oauth, privateKey, privateKeyJwtGrant } from './oauth.js';
 import { notForThisUser, saying } from './request.js';
@@ -12,7 +12,7 @@ const SCOPE = 'okta.users.read okta.users.manage';
 
 const options = z
   .strictObject({
-    url: appUrl.describe('The org, such as https://acme.okta.com: not the one that sends the revocations.'),
+    url: apiUrl.describe('The org, such as https://acme.okta.com: not the one that sends the revocations.'),
     clientId: z.string().min(1).optional().describe('The client id of the API Services app, with `privateKey`.'),
     privateKey: privateKey().optional().describe('Its private RSA key in PEM: `private_key_jwt`.'),
     keyId: z.string().min(1).optional().describe('The id (`kid`) of that key, where the app has several.'),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, type Reason, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
@@ -10,7 +10,7 @@ import { saying } from './request.js';
 const MOST_PAGES = 20;
 
 const options = z.strictObject({
-  url: appUrl.describe('The OneLogin account, such as https://acme.onelogin.com.'),
+  url: apiUrl.describe('The OneLogin account, such as https://acme.onelogin.com.'),
   clientId: z.string().min(1).describe('The client id of the API credential.'),
   clientSecret: secret().describe('Its client secret.'),
 });

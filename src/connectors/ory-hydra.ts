@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { identifier } from './account.js';
 import { type Api, bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, type What } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret, type What } from './connector.js';
 import { expectNone } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The admin API: https://{slug}.projects.oryapis.com, or where your own Hydra serves it.'),
+  url: apiUrl.describe('The admin API: https://{slug}.projects.oryapis.com, or where your own Hydra serves it.'),
   token: secret()
     .optional()
     .describe('An API key of the project, or whatever bearer token stands before the admin API.'),

@@ -2,13 +2,13 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 import { expectNone, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The admin API: https://{slug}.projects.oryapis.com, or where your own Kratos serves it.'),
+  url: apiUrl.describe('The admin API: https://{slug}.projects.oryapis.com, or where your own Kratos serves it.'),
   token: secret()
     .optional()
     .describe('An API key of the project, or whatever bearer token stands before the admin API.'),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, type Authorize, createApi, path } from './api.js';
 import {
+  apiUrl,
   appUrl,
   type CheckCall,
   ConnectorError,
@@ -27,7 +28,7 @@ const options = z
       .describe('The subdomain of the PagerDuty account, for whose tokens the app asks.'),
     region: z.enum(['us', 'eu']).default('us').describe('The service region of the PagerDuty account.'),
     apiKey: secret().optional().describe('A REST API key, instead of the app; it may do everything in the account.'),
-    url: appUrl.optional().describe('The API, where it is not that of the service region.'),
+    url: apiUrl.optional().describe('The API, where it is not that of the service region.'),
     tokenUrl: appUrl.default('https://identity.pagerduty.com/oauth/token').describe('Where the tokens come from.'),
   })
   .refine(({ clientId, clientSecret, subdomain, apiKey }) => {

@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, secret, unlessNotFound } from './connector.js';
 import { withUserId } from './look-up.js';
 
 const options = z.strictObject({
-  url: appUrl.describe('The base URL of the workspace, such as https://chat.example.com.'),
+  url: apiUrl.describe('The base URL of the workspace, such as https://chat.example.com.'),
   userId: z.string().min(1).describe('The id of the user whom the gateway is.'),
   token: secret().describe('A personal access token of that user.'),
   endPersonalTokens: z

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, createApi, path } from './api.js';
 import {
+  apiUrl,
   appUrl,
   type CheckCall,
   ConnectorError,
@@ -19,7 +20,7 @@ import { endAll, hasEnded } from './rounds.js';
 
 const options = z
   .strictObject({
-    url: appUrl.describe('My Domain of the organization, such as https://acme.my.salesforce.com.'),
+    url: apiUrl.describe('My Domain of the organization, such as https://acme.my.salesforce.com.'),
     clientId: z.string().min(1).describe('The consumer key of the connected app, or external client app.'),
     clientSecret: secret().optional().describe('Its consumer secret, for the client credentials flow.'),
     privateKey: privateKey()

@@ -4,7 +4,7 @@ import { identifier, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import {
   type Account,
-  appUrl,
+  apiUrl,
   type CheckCall,
   ConnectorError,
   defineConnector,
@@ -24,7 +24,7 @@ const MAX_PAGES = 20;
 
 const options = z
   .strictObject({
-    url: appUrl.describe('The base URL of the app’s SCIM endpoint, such as https://app.example.com/scim/v2.'),
+    url: apiUrl.describe('The base URL of the app’s SCIM endpoint, such as https://app.example.com/scim/v2.'),
     token: secret().describe('The bearer token.'),
     lookUp: z
       .enum(['userName', 'emails', 'externalId'])

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { bearer, createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type CheckCall,
   ConnectorError,
   defineConnector,
@@ -15,7 +15,7 @@ import { withUserId } from './look-up.js';
 
 const options = z.strictObject({
   token: secret().describe('The user token (xoxp-…) of an owner or admin of the organization.'),
-  url: appUrl.default('https://slack.com').describe('Where the Web API is; https://slack-gov.com for GovSlack.'),
+  url: apiUrl.default('https://slack.com').describe('Where the Web API is; https://slack-gov.com for GovSlack.'),
 });
 type Options = z.output<typeof options>;
 

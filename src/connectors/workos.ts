@@ -2,14 +2,14 @@
 import { type ZodType, z } from 'zod';
 import { identifier, isSame } from './account.js';
 import { type Api, bearer, createApi, type Path, path } from './api.js';
-import { appUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret } from './connector.js';
+import { apiUrl, type CheckCall, ConnectorError, defineConnector, NONE, secret } from './connector.js';
 import { withUserId } from './look-up.js';
 import { saying } from './request.js';
 import { endAll, hasEnded } from './rounds.js';
 
 const options = z.strictObject({
   apiKey: secret().describe('An API key of the environment, such as sk_….'),
-  url: appUrl.default('https://api.workos.com').describe('The API.'),
+  url: apiUrl.default('https://api.workos.com').describe('The API.'),
 });
 type Options = z.output<typeof options>;
 

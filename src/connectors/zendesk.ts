@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { email, isSame } from './account.js';
 import { type Api, type Authorize, basic, bearer, createApi, path } from './api.js';
 import {
-  appUrl,
+  apiUrl,
   type Call,
   type CheckCall,
   ConnectorError,
@@ -22,7 +22,7 @@ const WAYS = [['clientId', 'clientSecret'], ['email', 'apiToken'], ['oauthToken'
 
 const options = z
   .strictObject({
-    url: appUrl.describe('The Zendesk account, such as https://acme.zendesk.com.'),
+    url: apiUrl.describe('The Zendesk account, such as https://acme.zendesk.com.'),
     clientId: z.string().min(1).optional().describe('The identifier of an OAuth client that an admin has made.'),
     clientSecret: secret().optional().describe('Its secret.'),
     scope: z

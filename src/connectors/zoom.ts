@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { identifier } from './account.js';
 import { createApi, path } from './api.js';
-import { appUrl, type Call, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
+import { apiUrl, appUrl, type Call, defineConnector, NONE, secret, unlessNotFound } from './connector.js';
 import { clientSecretGrant, oauth } from './oauth.js';
 import { saying } from './request.js';
 
@@ -10,7 +10,7 @@ const options = z.strictObject({
   accountId: z.string().min(1).describe('The account id of the Server-to-Server OAuth app.'),
   clientId: z.string().min(1).describe('Its client id.'),
   clientSecret: secret().describe('Its client secret.'),
-  url: appUrl.default('https://api.zoom.us').describe('The API, where it is not that of the world at large.'),
+  url: apiUrl.default('https://api.zoom.us').describe('The API, where it is not that of the world at large.'),
   tokenUrl: appUrl.default('https://zoom.us/oauth/token').describe('Where its tokens come from.'),
 });
 type Options = z.output<typeof options>;
