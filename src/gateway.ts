@@ -35,7 +35,13 @@ import { createOperatorRouter } from './operator/router.js';
 import { createOutbound } from './outbound/outbound.js';
 import { loadSigningKeys } from './outbound/signing-keys.js';
 import { createQueueMetrics } from './queue-metrics.js';
-import { connectForRequests, connectForWorkers, type RedisClient, type RedisLocation } from './redis.js';
+import {
+  connectForRequests,
+  connectForWorkers,
+  firstConnection,
+  type RedisClient,
+  type RedisLocation,
+} from './redis.js';
 import { createAccept } from './revocation/accept.js';
 import { createAuthenticate } from './revocation/authenticate.js';
 import { createDeactivation } from './revocation/deactivation.js';
@@ -93,6 +99,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
   // What waits for replicas holds up its connection.
   const accepting = replicas > 0 ? connectForRequests(location) : redis;
   accepting.on('error', (error) => logger.debug({ error }, 'redis'));
+  await Promise.all([redis, accepting].map(firstConnection));
   const enqueue = replicas > 0 ? enqueueAcknowledged() : createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
 

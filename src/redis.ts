@@ -114,6 +114,21 @@ function addressOf(location: RedisLocation): RedisAddress {
   return address;
 }
 
+/** Waits until there is a connection, so that the first request finds one; not where Redis is away, or slow to answer. */
+export async function firstConnection(redis: RedisClient): Promise<void> {
+  if (redis.status === 'ready') return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(go, CONNECT_TIMEOUT_MS);
+    redis.once('ready', go).once('error', go);
+
+    function go(): void {
+      clearTimeout(timer);
+      redis.off('ready', go).off('error', go);
+      resolve();
+    }
+  });
+}
+
 /** Every server that takes writes. None while a Cluster is not known yet. */
 export function mastersOf(redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
