@@ -653,7 +653,7 @@ describe('revoke-grants', () => {
         if (!error) return;
         refusals += 1;
         expect(error).toMatchObject({
-          ...{ reason: 'auth', retryable: true },
+          ...{ reason: 'auth', retryable: true, forbidden: true },
           message: expect.stringMatching(/^cerby: the key sees none of 7 accounts: it lacks a scope/),
         });
         expect(changing()).toEqual([REMOVE]);

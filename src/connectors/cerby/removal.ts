@@ -51,8 +51,13 @@ export async function findGrants(progress: Progress, workspace: Workspace): Prom
 /** Where the key saw no account at all it is the key that is wrong: throws, until it sees one. Then all are read anew. */
 export async function lookAtHidden(progress: Progress, workspace: Workspace): Promise<void> {
   const { accounts = [] } = progress;
-  if (await workspace.seesOneOf(accounts.map(({ id }) => id))) delete progress.accounts;
-  else throw new ConnectorError('auth', `cerby: the key sees none of ${accounts.length} accounts: ${NO_ACCOUNTS}`);
+  if (await workspace.seesOneOf(accounts.map(({ id }) => id))) {
+    delete progress.accounts;
+    return;
+  }
+  const message = `cerby: the key sees none of ${accounts.length} accounts: ${NO_ACCOUNTS}`;
+  // Perhaps of this user alone: the others are still called for.
+  throw new ConnectorError('auth', message, { forbidden: true });
 }
 
 export const NO_ACCOUNTS = 'it lacks a scope, or keyOwner is an Owner of none of them';
