@@ -75,6 +75,7 @@ describe('staffbase', () => {
       const end: VendorAnswer = { status, json: { ref: 'ERROR_NOT_FOUND' } };
       app.reset(vendor({ end }));
       await expect(revoke()).rejects.toMatchObject({ reason: 'refused', retryable: false });
+      app.reset(vendor({ users: [], end }));
       expect(await revoke(ADA.id)).toEqual({ state: 'none', what: [] });
 
       const options = staffbase.options.parse(optionsAt(app.url));
