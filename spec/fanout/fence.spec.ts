@@ -119,6 +119,30 @@ describe('a worker that was halted in a call, while another one made the same ca
     expect(await begin(first)).toMatchObject({ verdict: 'done' });
   });
 
+  it('does not end it for those who joined on a master without its beginning', async () => {
+    const first = await open();
+    const begun = await begin(first);
+    // What the new master has: the job waits, and has never begun.
+    await redis.del(accountKey(first));
+    await redis.hset(accountKey(first), 'waiting', first.revocationId);
+    const joined = await open();
+    expect(joined.job).toBe(first.revocationId);
+    expect(await end(first, begun, 'revoked')).toMatchObject({ stale: true });
+    const again = await begin(first);
+    expect(again).toMatchObject({ verdict: 'go', members: ids(first, joined) });
+    expect(await end(first, again, 'revoked')).toMatchObject({ statuses: ['completed', 'completed'] });
+  });
+
+  it.each<AppState>(['failed', 'revoked'])('leaves nothing to join where its beginning is lost: %s', async (state) => {
+    const first = await open();
+    const begun = await begin(first);
+    await redis.del(accountKey(first));
+    await redis.hset(accountKey(first), 'waiting', first.revocationId);
+    expect(await end(first, begun, state)).toMatchObject({ stale: false });
+    const next = await open();
+    expect(next.job).toBe(next.revocationId);
+  });
+
   it('does not give the account free that another job is calling by now', async () => {
     const first = await open();
     const halted = await begin(first);

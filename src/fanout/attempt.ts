@@ -21,7 +21,8 @@ export type BreakerSettings = {
 
 /**
  * `moved`: another job serves the revocations of this one. `busy`: the account is being called by another job. What is
- * not `safe` may be otherwise once another master is there: then the job is needed still.
+ * not `safe` may be otherwise once another master is there: then the job is needed still. `later`: it has made room for a
+ * single logout, and comes after it.
  */
 export type Beginning =
   | {
@@ -36,7 +37,8 @@ export type Beginning =
   | { verdict: 'held'; forMs: number }
   | { verdict: 'busy'; forMs: number }
   | { verdict: 'done'; members: string[]; safe: boolean }
-  | { verdict: 'moved'; safe: boolean };
+  | { verdict: 'moved'; safe: boolean }
+  | { verdict: 'later' };
 
 /** What an attempt tells of the app: `neutral` where the app is not to blame, `auth` where it refuses our credentials. */
 export type Blame = 'good' | 'bad' | 'auth' | 'neutral';
@@ -157,7 +159,11 @@ local function finish(k, a, members, fields)
   -- A beginning that a failover has lost is no other attempt: nobody has ended the job, and none has taken it over.
   local isLost = not calls and not (batch and batch ~= job)
     and before ~= 'revoked' and before ~= 'accepted' and before ~= 'none'
-  if call ~= '' and call ~= calls and not isLost then
+  -- Whoever has joined since, on a master without that beginning, is still to be called for.
+  local called = {}
+  for i = 2, members do called[i - 1] = string.match(KEYS[k + 1 + i], '[^:]+$') end
+  local hasJoined = (also or '') ~= table.concat(called, ' ')
+  if call ~= '' and (hasJoined or call ~= calls and not isLost) then
     answer[1] = 'stale'
     for i = 1, members do answer[i + 3] = '' end
     return answer
@@ -196,6 +202,8 @@ local function finish(k, a, members, fields)
   end
 
   if running == job then redis.call('HDEL', account, 'running', 'until') end
+  -- Its beginning is lost: what is over is not joined any more.
+  if over and redis.call('HGET', account, 'waiting') == job then redis.call('HDEL', account, 'waiting') end
   if over and state ~= 'failed' then
     if also then redis.call('HSET', account, 'told:' .. job, also) end
     redis.call('HDEL', account, 'also:' .. job, 'calls:' .. job, 'joined:' .. job)
@@ -348,15 +356,19 @@ export function createAttempts(
   }
 
   return {
-    /** `leaseMs`: how long the account counts as being called, should this worker die. */
-    async begin(of: Place & { leaseMs: number }): Promise<Beginning> {
+    /**
+     * `leaseMs`: how long the account counts as being called, should this worker die. `inTurn`: what bulk work asks its
+     * question through; not what waits for replicas, which would keep all others from asking theirs.
+     */
+    async begin(of: Place & { leaseMs: number }, inTurn: InTurn = (ask) => ask()): Promise<Beginning> {
       const { tenant, app, job, digest, leaseMs } = of;
       const { keys, begin, beginSafely } = scriptsOf(tenant);
       const question = {
         keys: [keys.record(job), keys.account(app, digest), keys.lane(app)],
         args: [app, job, leaseMs],
       };
-      const first = await begin(question);
+      const first = await inTurn(() => begin(question));
+      if (first === undefined) return { verdict: 'later' };
       // Who hears so finishes the job, on whichever master is there by then.
       const isOver = first.reply[0] === 'done' || first.reply[0] === 'moved';
       const { reply, safe } = ends && isOver ? await beginSafely(question) : first;
@@ -415,6 +427,9 @@ export function createAttempts(
     },
   };
 }
+
+/** Asks when it is its turn; undefined where it has given that away. */
+type InTurn = <T>(ask: () => Promise<T>) => Promise<T | undefined>;
 
 /** A job, and the account of an app that it is for. */
 type Place = { tenant: string; app: string; job: string; digest: string };

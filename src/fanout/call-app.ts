@@ -132,10 +132,11 @@ export function callApp(dependencies: CallDependencies, app: CallableApp, queue:
     const revocationId = job.id as string;
     const account = dataKeys.open(data.account, tenant);
     const here = { tenant, app: id, job: revocationId, digest: digestOf(data, account) };
-    const begin = () => attempts.begin({ ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS });
-    const beginning = await (data.bulk ? bulkGate.pass(queue.name, begin) : begin());
-    // It has made room for a single logout, and comes after it.
-    if (beginning === undefined) return later(0);
+    const beginning = await attempts.begin(
+      { ...here, leaseMs: delivery.timeoutMs + LEASE_MARGIN_MS },
+      data.bulk ? (ask) => bulkGate.pass(queue.name, ask) : undefined,
+    );
+    if (beginning.verdict === 'later') return later(0);
     if (beginning.verdict === 'moved') return over(beginning);
     // The worker that called the app may have died before it could say so to the queue.
     if (beginning.verdict === 'done') {
