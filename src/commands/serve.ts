@@ -20,6 +20,20 @@ export async function serve({ role }: { role?: string }): Promise<void> {
     if (error.code !== 'EADDRINUSE') throw error;
     throw new CommandError(`Port ${config.port} on ${config.host} is taken: stop what listens there, or set PORT.`);
   });
+  // Before anybody is told that it listens: whoever hears that may stop it at once.
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    gateway.logger.info({ signal }, 'stopping');
+    // Whatever hangs, the process ends in time: what it had not finished another worker takes up.
+    setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
+    await gateway.close(server.close());
+    gateway.logger.info('stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+
   const tenants = config.settings.tenants.map(({ id, trusts, apps }) => ({
     tenant: id,
     trusts: trusts.length,
@@ -35,17 +49,4 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   if (config.settings.operators.oidc) {
     gateway.logger.warn('operators.oidc has no effect yet: operators use ADMIN_TOKEN');
   }
-
-  let stopping = false;
-  const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    gateway.logger.info({ signal }, 'stopping');
-    // Whatever hangs, the process ends in time: what it had not finished another worker takes up.
-    setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
-    await gateway.close(server.close());
-    gateway.logger.info('stopped');
-    process.exit(0);
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
 }
