@@ -175,9 +175,11 @@ it('overwrites nothing that a worker writes in the same moment, and brings back 
     Array.from({ length: 20 }, (_, index) => queue.add('revoke', appJob(before, 'acme'), { jobId: `rev_${index}` })),
   );
   let over = false;
+  let sealedAnew = 0;
   const write = async () => {
     let step = 0;
-    while (step < 60) {
+    // The machine may give the passes few turns: written on until they had enough.
+    while (step < 60 || (sealedAnew <= 10 && step < 6_000)) {
       step++;
       await Promise.all(jobs.slice(0, 10).map((job) => job.updateData({ ...appJob(before, 'acme'), step })));
     }
@@ -188,13 +190,10 @@ it('overwrites nothing that a worker writes in the same moment, and brings back 
     for (const job of jobs.slice(10)) await job.remove();
   };
   const passes = async () => {
-    let sum = 0;
-    while (!over) sum += (await reseal({ redis, prefix, dataKeys: after })).sealedAnew;
-    return sum;
+    while (!over) sealedAnew += (await reseal({ redis, prefix, dataKeys: after })).sealedAnew;
   };
-  const [last, , sealedAnew] = await Promise.all([write(), remove(), passes()]);
-  // How many depends on how the machine takes turns; without any there was no race.
-  expect(sealedAnew).toBeGreaterThan(0);
+  const [last] = await Promise.all([write(), remove(), passes()]);
+  expect(sealedAnew).toBeGreaterThan(10);
   for (const job of jobs.slice(0, 10)) {
     expect((await queue.getJob(job.id as string))?.data).toMatchObject({ step: last });
   }

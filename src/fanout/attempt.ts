@@ -119,8 +119,8 @@ end
 return answers`;
 
 // KEYS: open, trail, overdue; of each its account, lane, members. ARGV: retention; of each the number of its members and
-// of its audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or the
-// connection was lost, is answered once more and not written again: others may have gone on from there.
+// of its audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or
+// the connection was lost, is answered once more and not written again: others may have gone on from there.
 const END = `${EACH}
 local open, trail, overdue, retention = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 
