@@ -44,6 +44,12 @@ const place = (revocation: Revocation) => ({
 
 const begin = (revocation: Revocation, leaseMs = LEASE_MS) => attempts.begin({ ...place(revocation), leaseMs });
 
+/** The number of the attempt that began last. */
+async function lastCall(revocation: Revocation): Promise<number> {
+  const { job, digest } = place(revocation);
+  return Number((await redis.hget(tenantKeys(prefix, tenant).account('intranet', digest), `calls:${job}`)) ?? 1);
+}
+
 async function end(
   revocation: Revocation,
   blame: Blame,
@@ -52,7 +58,7 @@ async function end(
   { at = Date.now(), state = blame === 'good' ? 'revoked' : 'retrying' }: { at?: number; state?: AppState } = {},
 ) {
   return attempts.end(
-    { ...place(revocation), members, joinable: true },
+    { ...place(revocation), call: await lastCall(revocation), members, joinable: true },
     { state, attempts: 1, at },
     {
       ...{ blame, breaker, ...(blame !== 'good' && { failure: { at, tookMs: 1, reason: 'server' } as const }) },
@@ -115,7 +121,7 @@ describe('the jobs for one account', () => {
     await begin(first);
     const audit = { event: 'account.pending' as const, tenant, user: 'ada', app: 'intranet' };
     const details = { state: 'pending' as const, attempts: 1, at: Date.now() };
-    const of = { ...place(first), members: [first.revocationId], joinable: false };
+    const of = { ...place(first), call: await lastCall(first), members: [first.revocationId], joinable: false };
     await attempts.end(of, details, { blame: 'good', breaker: BREAKER, audit });
     const second = await open('ada');
     expect(second.job).toBe(second.revocationId);
@@ -219,7 +225,8 @@ describe('while replicas are away', () => {
     expect(await beginning(first)).toEqual({ verdict: 'moved', safe: false });
     expect(await beginning(second)).toMatchObject({ verdict: 'go', call: 1 });
     const audit = { event: 'account.revoked' as const, tenant, user: 'ada', app: 'intranet' };
-    const of = { ...place(second), members: [second.revocationId], joinable: false };
+    const members = [second.revocationId, first.revocationId];
+    const of = { ...place(second), call: 1, members, joinable: false };
     const details = { state: 'revoked' as const, attempts: 1, at: Date.now() };
     expect(await awaiting.end(of, details, { blame: 'good', breaker: BREAKER, audit })).toMatchObject({ safe: false });
     expect(await beginning(second)).toMatchObject({ verdict: 'done', safe: false });

@@ -15,7 +15,7 @@ export function createOutcomes(redis: RedisClient, prefix: string) {
     record: AppRecord,
   ): Promise<Ending['statuses'][number]> => {
     const { statuses } = await attempts.end(
-      { tenant, app, job: revocationId, digest: 'spec', members: [revocationId], joinable: false },
+      { tenant, app, job: revocationId, digest: 'spec', call: 1, members: [revocationId], joinable: false },
       record,
       { blame: 'neutral', breaker: BREAKER, audit: { event: 'account.revoked', tenant, user: '1', app } },
     );

@@ -163,7 +163,7 @@ local function finish(k, a, members, fields)
   local called = {}
   for i = 2, members do called[i - 1] = string.match(KEYS[k + 1 + i], '[^:]+$') end
   local hasJoined = (also or '') ~= table.concat(called, ' ')
-  if call ~= '' and (hasJoined or call ~= calls and not isLost) then
+  if hasJoined or call ~= calls and not isLost then
     answer[1] = 'stale'
     for i = 1, members do answer[i + 3] = '' end
     return answer
@@ -387,8 +387,8 @@ export function createAttempts(
      */
     async end(
       of: Place & {
-        /** Which attempt of the job ends; without it, one that never began. */
-        call?: number;
+        /** Which attempt of the job ends. */
+        call: number;
         members: readonly string[];
         joinable: boolean;
       },
@@ -413,7 +413,7 @@ export function createAttempts(
         args: [
           ...[members.length, fields.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
           ...[more.failure ? JSON.stringify(more.failure) : '', failureRatio, minimumCalls, window, openFor],
-          ...[joinable ? 'joinable' : '', call ?? '', more.retryAfterMs ?? '', ...fields],
+          ...[joinable ? 'joinable' : '', call, more.retryAfterMs ?? '', ...fields],
         ],
       });
       const [what, breaker, openForMs, ...statuses] = reply;
