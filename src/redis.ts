@@ -15,7 +15,7 @@ export type RedisClient = Redis | Cluster;
 /** Where Redis is: what REDIS_URL says, or the Unix socket of the embedded one. */
 export type RedisLocation = { url: string } | { path: string };
 
-type Options = Omit<RedisOptions, 'replyMapping'>;
+type Options = Omit<RedisOptions, 'replyMapping' | 'enableAutoPipelining'>;
 type OfCluster = Omit<ClusterOptions, 'redisOptions'>;
 
 const reconnectAfterMs = (times: number) => Math.min(times * 50, 500);
@@ -23,7 +23,7 @@ const common: Options = { connectTimeout: CONNECT_TIMEOUT_MS, keepAlive: 10_000 
 
 /** For requests: a command answers, or fails within a second, also while Redis is away or fails over. */
 export function connectForRequests(location: RedisLocation): RedisClient {
-  return connect(
+  const redis = connect(
     location,
     {
       maxRetriesPerRequest: 0,
@@ -36,6 +36,8 @@ export function connectForRequests(location: RedisLocation): RedisClient {
     },
     { enableOfflineQueue: false, maxRedirections: 3, retryDelayOnFailover: 50, retryDelayOnClusterDown: 50 },
   );
+  // In a Cluster it would send together what is not retried together, and throws where a slot has no master.
+  return redis instanceof Cluster ? redis : pipelined(redis);
 }
 
 /** For workers: a command waits until Redis is back, as BullMQ wants it. */
@@ -53,15 +55,14 @@ export function connectForWorkers(location: RedisLocation): RedisClient {
 
 function connect(location: RedisLocation, options: Options, ofCluster: OfCluster): RedisClient {
   const address = addressOf(location);
-  // In a Cluster it would send together what is not retried together, and throws where a slot has no master.
-  const all = { ...common, ...options, retryStrategy: reconnectAfterMs, enableAutoPipelining: true };
-  if (address.kind === 'socket') return knowingScripts(new Redis(address.path, all));
-  if (address.kind === 'single') return knowingScripts(new Redis(address.url, all));
+  const all = { ...common, ...options, retryStrategy: reconnectAfterMs };
+  if (address.kind === 'socket') return new Redis(address.path, all);
+  if (address.kind === 'single') return new Redis(address.url, all);
   const { nodes, tls, username, password } = address;
   const credentials = { ...(username && { username }), ...(password && { password }) };
   if (address.kind === 'sentinel') {
     const { name, db, sentinelUsername, sentinelPassword } = address;
-    const followed = new Redis({
+    return new Redis({
       ...all,
       ...credentials,
       ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
@@ -73,7 +74,6 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
       sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
       sentinelRetryStrategy: reconnectAfterMs,
     });
-    return knowingScripts(followed);
   }
   const { enableOfflineQueue: _, ...redisOptions } = { ...common, ...options };
   return new Cluster(nodes, {
@@ -88,10 +88,13 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
 }
 
 /**
+ * What many requests ask meanwhile goes out together. A worker asks for many by one script, and is quicker without.
+ *
  * A pipeline knows the scripts that were defined before it was begun. One that waits for another to be answered takes
  * whatever is asked next, also a script that BullMQ defines meanwhile, and would end the process over it.
  */
-function knowingScripts(redis: Redis): Redis {
+function pipelined(redis: Redis): Redis {
+  redis.options.enableAutoPipelining = true;
   const define = redis.defineCommand.bind(redis);
   const { _autoPipelines: waiting } = redis as unknown as { _autoPipelines: Map<string, Record<string, unknown>> };
   redis.defineCommand = (name, definition) => {
