@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { createAcknowledged, writeSafely } from '../src/acknowledged.js';
-import { createAudit } from '../src/audit.js';
+import { createAudit, readAudit } from '../src/audit.js';
 import type { Connector } from '../src/connectors/connector.js';
 import { webhook } from '../src/connectors/webhook.js';
 import { createDataKeys } from '../src/data-key.js';
@@ -128,7 +128,7 @@ async function outcome({ killed }: { killed: 'as soon as it is written' | 'befor
   return {
     counts,
     status: (await records.read('default', revocationId))?.status,
-    entries: trail.map(([, fields]) => fields[fields.indexOf('event') + 1]),
+    entries: trail.map(([, fields]) => readAudit(fields).event),
     ids: app.calls.map(({ headers }) => headers['webhook-id']),
     id: `${revocationId}_crm`,
   };

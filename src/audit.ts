@@ -45,9 +45,19 @@ export function auditKey(prefix: string, tenant: string): string {
   return `${prefix}:{${tenant}}:audit`;
 }
 
-/** Names and values in turn, as XADD takes them. */
-export function auditFields(entry: Partial<AuditEntry>): string[] {
-  return Object.entries(entry).flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]));
+/**
+ * The text of an entry, as `XADD trail * entry <text>` takes it: one field, since what is written, read and hashed for every
+ * call costs by the piece. Scripts put further members in front.
+ */
+export function auditText(entry: Partial<AuditEntry>): string {
+  return JSON.stringify(entry, (_, value) => (typeof value === 'number' ? String(value) : value));
+}
+
+/** The members of an entry by name. Older trails have a field of the stream for each. */
+export function readAudit(fields: readonly (Buffer | string)[]): Record<string, string> {
+  const texts = fields.map(String);
+  if (texts[0] === 'entry' && texts[1] !== undefined) return JSON.parse(texts[1]) as Record<string, string>;
+  return Object.fromEntries(texts.flatMap((name, at) => (at % 2 === 0 ? [[name, texts[at + 1] ?? '']] : [])));
 }
 
 /** Whose trail has what is said of a tenant that the settings do not have. No tenant's id looks like this. */
@@ -59,7 +69,7 @@ export function createAudit(redis: RedisClient, { prefix, tenants }: { prefix: s
   return {
     async record(entry: AuditEntry): Promise<void> {
       const tenant = known.has(entry.tenant) ? entry.tenant : NO_TENANT;
-      await redis.xadd(auditKey(prefix, tenant), '*', ...auditFields(entry));
+      await redis.xadd(auditKey(prefix, tenant), '*', 'entry', auditText(entry));
     },
   };
 }

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { auditKey } from '../../src/audit.js';
+import { auditKey, readAudit } from '../../src/audit.js';
 import { registryText } from '../../src/commands/connectors/template.js';
 import { registry } from '../../src/connectors/registry.js';
 import { createDirectory } from '../../src/directory/directory.js';
@@ -99,7 +99,7 @@ describe('connectors try', () => {
     return ended;
   };
   const audited = async () =>
-    (await database.redis.xrange(auditKey('ul', 'default'), '-', '+')).map(([, fields]) => fields);
+    (await database.redis.xrange(auditKey('ul', 'default'), '-', '+')).map(([, fields]) => readAudit(fields));
 
   it(
     'checks without changing anything, and says what it called',
@@ -132,8 +132,8 @@ describe('connectors try', () => {
       expect(done.stdout).toMatch(
         /^revoked after \d+ ms: sessions, refresh tokens ended; looked again, and none was left\.$/m,
       );
-      expect(await audited()).toEqual([
-        expect.arrayContaining(['account.revoked', 'operator', user, 'sso', 'revoked']),
+      expect(await audited()).toMatchObject([
+        { event: 'account.revoked', trust: 'operator', user, app: 'sso', state: 'revoked' },
       ]);
     },
     RUN_MS,
@@ -182,7 +182,9 @@ describe('connectors try', () => {
         1,
         expect.stringMatching(/^Failed \(server; a revocation would try it again\): /),
       ]);
-      expect(await audited()).toEqual([expect.arrayContaining(['attempt.failed', 'operator', user, 'sso', 'server'])]);
+      expect(await audited()).toMatchObject([
+        { event: 'attempt.failed', trust: 'operator', user, app: 'sso', reason: 'server' },
+      ]);
     },
     RUN_MS,
   );

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import request from 'supertest';
+import { readAudit } from '../../src/audit.js';
 import { createDirectory } from '../../src/directory/directory.js';
 import { createFolder, runCommand, startCommand } from '../support/command.js';
 import { type Database, openDatabase } from '../support/database.js';
@@ -70,8 +71,8 @@ const intake = () => database.redis.zcard('ul:{intake}:prioritized');
 /** The persons of the audit's entries of this kind, in their order. */
 async function audited(event: string, tenant = 'default'): Promise<string[]> {
   const entries = await database.redis.xrange(`ul:{${tenant}}:audit`, '-', '+');
-  const fields = entries.map(([, flat]) => new Map(flat.flatMap((name, at) => (at % 2 ? [] : [[name, flat[at + 1]]]))));
-  return fields.flatMap((one) => (one.get('event') === event ? [String(one.get('user') ?? one.get('run'))] : []));
+  const all = entries.map(([, fields]) => readAudit(fields));
+  return all.flatMap((one) => (one.event === event ? [String(one.user ?? one.run)] : []));
 }
 
 /** So many revocations are over, and no other is open. */

@@ -7,7 +7,7 @@ import pino from 'pino';
 import request, { type Response } from 'supertest';
 import { z } from 'zod';
 import { createApp } from '../../src/app.js';
-import { createAudit } from '../../src/audit.js';
+import { createAudit, readAudit } from '../../src/audit.js';
 import { anyName } from '../../src/connectors/account.js';
 import { cerby } from '../../src/connectors/cerby.js';
 import { type Connector, defineConnector, NONE } from '../../src/connectors/connector.js';
@@ -117,9 +117,7 @@ async function send(body: string | object, sending: Sending = {}): Promise<Respo
 const kept = () => createEvidenceStore(redis, prefix).read({ tenant: 'acme', app: 'cerby' }, ['account-1', 'job-1']);
 
 const trail = async () =>
-  (await redis.xrange(`${prefix}:{acme}:audit`, '-', '+')).map(([, fields]) =>
-    Object.fromEntries(fields.flatMap((name, i) => (i % 2 ? [] : [[name, fields[i + 1]]]))),
-  );
+  (await redis.xrange(`${prefix}:{acme}:audit`, '-', '+')).map(([, fields]) => readAudit(fields));
 
 describe('an event that the app has signed', () => {
   it('is kept, by the account and by the job that it is about, without what names a person', async () => {

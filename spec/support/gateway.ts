@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { readAudit } from '../../src/audit.js';
 import { type Config, ConfigError, parseSettings } from '../../src/config.js';
 import { createDirectory } from '../../src/directory/directory.js';
 import { type GatewayOptions, listen, openGateway } from '../../src/gateway.js';
@@ -106,9 +107,7 @@ export async function startGateway(
       const keys = await redis.keys(`${prefix}:{*}:audit`);
       const entries = (await Promise.all(keys.map((key) => redis.xrange(key, '-', '+')))).flat();
       entries.sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
-      return entries.map(([, fields]) =>
-        Object.fromEntries(fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1] ?? '']] : []))),
-      );
+      return entries.map(([, fields]) => readAudit(fields));
     },
     async close(): Promise<void> {
       await server.close();

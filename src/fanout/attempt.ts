@@ -1,6 +1,6 @@
 /** The two ends of every attempt, each one script: may the app be called now, and what has come of it. */
 import { ReplyError } from 'ioredis';
-import { type AuditEntry, auditFields, auditKey } from '../audit.js';
+import { type AuditEntry, auditKey, auditText } from '../audit.js';
 import type { RedisClient as Redis } from '../redis.js';
 import { tenantKeys } from './keys.js';
 import type { AppRecord, AttemptFailure } from './record.js';
@@ -118,9 +118,9 @@ for i = 1, (#KEYS - 1) / 3 do
 end
 return answers`;
 
-// KEYS: open, trail, overdue; of each its account, lane, members. ARGV: retention; of each the number of its members and
-// of its audit fields, then what is unpacked below, then those fields. What is written here already, because the answer or
-// the connection was lost, is answered once more and not written again: others may have gone on from there.
+// KEYS: open, trail, overdue; of each its account, lane, members. ARGV: retention; of each the number of its members, then
+// what is unpacked below. What is written here already, because the answer or the connection was lost, is answered once more
+// and not written again: others may have gone on from there.
 const END = `${EACH}
 local open, trail, overdue, retention = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 
@@ -142,10 +142,10 @@ local function again(k, members, over, at, moved, turn)
   return answer
 end
 
-local function finish(k, a, members, fields)
+local function finish(k, a, members)
   local account, lane = KEYS[k], KEYS[k + 1]
-  local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable, call, retryAfterMs =
-    unpack(ARGV, a, a + 13)
+  local app, job, state, details, at, blame, failure, ratio, minimum, window, openFor, joinable, call, retryAfterMs,
+    entry, who = unpack(ARGV, a, a + 15)
   local over = state ~= 'waiting' and state ~= 'retrying' and state ~= 'pending'
   local answer, turn = {'', '', 0}, job .. ' ' .. at
 
@@ -179,7 +179,8 @@ local function finish(k, a, members, fields)
       if over and state == 'failed' then failed = failed + 1 elseif over then done = done + 1 end
       redis.call('HSET', record, 'state:' .. app, state, 'app:' .. app, details, 'done', done, 'failed', failed)
       if failure ~= '' then append(record, app, failure) end
-      redis.call('XADD', trail, '*', 'revocationId', id, unpack(ARGV, a + 14, a + 13 + fields))
+      local revocation = '{"revocationId":"' .. id .. '",'
+      redis.call('XADD', trail, '*', 'entry', revocation .. string.sub(entry, 2))
       if over then
         if done + failed >= tonumber(total) then
           status = tonumber(failed) > 0 and 'failed' or 'completed'
@@ -190,8 +191,8 @@ local function finish(k, a, members, fields)
           redis.call('HSET', record, 'completedAt', at)
           redis.call('ZREM', open, id)
           redis.call('ZREM', overdue, id)
-          redis.call('XADD', trail, '*', 'event', 'revocation.' .. status, 'revocationId', id,
-            unpack(ARGV, a + 16, a + 19))
+          redis.call('XADD', trail, '*', 'entry',
+            revocation .. '"event":"revocation.' .. status .. '",' .. string.sub(who, 2))
         end
       elseif before == 'failed' then
         redis.call('HDEL', record, 'completedAt')
@@ -291,9 +292,9 @@ end
 
 local answers, k, a = {}, 4, 2
 while k <= #KEYS do
-  local members, fields = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
-  answers[#answers + 1] = each(finish, k, a + 2, members, fields)
-  k, a = k + 2 + members, a + 16 + fields
+  local members = tonumber(ARGV[a])
+  answers[#answers + 1] = each(finish, k, a + 1, members)
+  k, a = k + 2 + members, a + 17
 end
 return answers`;
 
@@ -405,15 +406,13 @@ export function createAttempts(
       const { tenant, app, job, digest, call, members, joinable } = of;
       const { keys, end } = scriptsOf(tenant);
       const { failureRatio, minimumCalls, window, openFor } = more.breaker;
-      const { event, tenant: _, user, ...rest } = more.audit;
-      // The script counts on this order: event, tenant, user.
-      const fields = auditFields({ event, tenant, user, ...rest });
       const { reply, safe } = await end({
         keys: [keys.account(app, digest), keys.lane(app), ...members.map(keys.record)],
         args: [
-          ...[members.length, fields.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
+          ...[members.length, app, job, state, JSON.stringify(details), details.at ?? 0, more.blame],
           ...[more.failure ? JSON.stringify(more.failure) : '', failureRatio, minimumCalls, window, openFor],
-          ...[joinable ? 'joinable' : '', call, more.retryAfterMs ?? '', ...fields],
+          ...[joinable ? 'joinable' : '', call, more.retryAfterMs ?? '', auditText(more.audit)],
+          auditText({ tenant, user: more.audit.user }),
         ],
       });
       const [what, breaker, openForMs, ...statuses] = reply;

@@ -1,5 +1,5 @@
 /** What became of each revocation: per app its state, attempts and times, kept for `retention.revocations`. */
-import { auditFields, auditKey } from '../audit.js';
+import { auditKey, auditText } from '../audit.js';
 import type { Outcome, Reason } from '../connectors/connector.js';
 import type { RedisClient as Redis } from '../redis.js';
 import { digestOf, type Revocation } from './job.js';
@@ -52,11 +52,13 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('ZADD', KEYS[2], ARGV[2], id)
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2] - ARGV[3])
-  local fields = cjson.decode(ARGV[4])
-  redis.call('XADD', KEYS[4], '*', 'event', 'revocation.accepted', unpack(fields))
+  local function note(event)
+    redis.call('XADD', KEYS[4], '*', 'entry', '{"event":"' .. event .. '",' .. string.sub(ARGV[4], 2))
+  end
+  note('revocation.accepted')
   if apps == 0 then
     redis.call('HSET', KEYS[1], 'completedAt', ARGV[2])
-    redis.call('XADD', KEYS[4], '*', 'event', 'revocation.completed', unpack(fields))
+    note('revocation.completed')
   else
     redis.call('ZADD', KEYS[3], ARGV[2], id)
   end
@@ -126,7 +128,7 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
         JSON.stringify(revocation),
         String(acceptedAt),
         String(options.retentionMs),
-        JSON.stringify(fieldsWithoutEvent({ tenant, trust, user, revocationId })),
+        auditText({ tenant, trust, user, revocationId }),
         ...accounts.map(({ app }) => app),
       )) as string[];
       return jobs.map((job) => (job === '' ? undefined : job));
@@ -148,11 +150,6 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
       return records.flatMap((fields) => parseRecord(fields) ?? []);
     },
   };
-}
-
-/** The script names the event itself. */
-function fieldsWithoutEvent(entry: { tenant: string; trust: string; user: string; revocationId: string }): string[] {
-  return auditFields({ event: 'revocation.accepted', ...entry }).slice(2);
 }
 
 function parseRecord(fields: Record<string, string>): RevocationRecord | undefined {

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { decodeJwt } from 'jose';
 import { comesBefore, timeText } from '../../audit/chain.js';
 import { checkpointsKey, lineOf, readEntries, readTexts } from '../../audit/checkpoint.js';
-import { auditKey, NO_TENANT } from '../../audit.js';
+import { auditKey, NO_TENANT, readAudit } from '../../audit.js';
 import type { RedisClient } from '../../redis.js';
 import { CommandError } from '../command-error.js';
 import { withRedis } from '../with-redis.js';
@@ -43,9 +43,7 @@ async function* lines({ redis, prefix, tenant }: Trail, { start, end }: { start:
     for (; !next.done && comesBefore(next.value.last, id); next = await checkpoints.next()) {
       if (start === '-' || !comesBefore(next.value.last, start)) yield lineOf(next.value.jws);
     }
-    const entry: Record<string, string> = { id, time: timeText(id) };
-    for (let i = 0; i + 1 < fields.length; i += 2) entry[String(fields[i])] = String(fields[i + 1]);
-    yield `${JSON.stringify(entry)}\n`;
+    yield `${JSON.stringify({ id, time: timeText(id), ...readAudit(fields) })}\n`;
   }
   if (!next.done) yield lineOf(next.value.jws);
 }

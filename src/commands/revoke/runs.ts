@@ -1,6 +1,6 @@
 /** Runs of bulk revocations in Redis: what was asked and how far each is, so that whatever ends a run, another goes on. */
 import { createHash, randomBytes } from 'node:crypto';
-import { type AuditEvent, auditFields, auditKey } from '../../audit.js';
+import { type AuditEvent, auditKey, auditText } from '../../audit.js';
 import type { Mode } from '../../connectors/connector.js';
 import type { RedisClient } from '../../redis.js';
 import type { Asked, Page } from './whom.js';
@@ -30,7 +30,7 @@ export function createRuns(redis: RedisClient, options: { prefix: string; tenant
     all.pexpire(problemsKey(id), retentionMs);
     if (event) {
       const entry = { event, tenant, trust: 'operator', run: id };
-      all.xadd(auditKey(prefix, tenant), '*', ...auditFields(entry));
+      all.xadd(auditKey(prefix, tenant), '*', 'entry', auditText(entry));
     }
     for (const [error] of (await all.exec()) ?? []) if (error) throw error;
   }
