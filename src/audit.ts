@@ -47,16 +47,19 @@ export function auditKey(prefix: string, tenant: string): string {
 
 /**
  * The text of an entry, as `XADD trail * entry <text>` takes it: one field, since what is written, read and hashed for every
- * call costs by the piece. Scripts put further members in front.
+ * call costs by the piece. As application/x-www-form-urlencoded it is shorter than JSON, and scripts put further members
+ * in front without more ado.
  */
 export function auditText(entry: Partial<AuditEntry>): string {
-  return JSON.stringify(entry, (_, value) => (typeof value === 'number' ? String(value) : value));
+  const text = new URLSearchParams();
+  for (const [name, value] of Object.entries(entry)) if (value !== undefined) text.append(name, String(value));
+  return text.toString();
 }
 
 /** The members of an entry by name. Older trails have a field of the stream for each. */
 export function readAudit(fields: readonly (Buffer | string)[]): Record<string, string> {
   const texts = fields.map(String);
-  if (texts[0] === 'entry' && texts[1] !== undefined) return JSON.parse(texts[1]) as Record<string, string>;
+  if (texts[0] === 'entry' && texts[1] !== undefined) return Object.fromEntries(new URLSearchParams(texts[1]));
   return Object.fromEntries(texts.flatMap((name, at) => (at % 2 === 0 ? [[name, texts[at + 1] ?? '']] : [])));
 }
 

@@ -179,8 +179,7 @@ local function finish(k, a, members)
       if over and state == 'failed' then failed = failed + 1 elseif over then done = done + 1 end
       redis.call('HSET', record, 'state:' .. app, state, 'app:' .. app, details, 'done', done, 'failed', failed)
       if failure ~= '' then append(record, app, failure) end
-      local revocation = '{"revocationId":"' .. id .. '",'
-      redis.call('XADD', trail, '*', 'entry', revocation .. string.sub(entry, 2))
+      redis.call('XADD', trail, '*', 'entry', 'revocationId=' .. id .. '&' .. entry)
       if over then
         if done + failed >= tonumber(total) then
           status = tonumber(failed) > 0 and 'failed' or 'completed'
@@ -191,8 +190,7 @@ local function finish(k, a, members)
           redis.call('HSET', record, 'completedAt', at)
           redis.call('ZREM', open, id)
           redis.call('ZREM', overdue, id)
-          redis.call('XADD', trail, '*', 'entry',
-            revocation .. '"event":"revocation.' .. status .. '",' .. string.sub(who, 2))
+          redis.call('XADD', trail, '*', 'entry', 'event=revocation.' .. status .. '&revocationId=' .. id .. '&' .. who)
         end
       elseif before == 'failed' then
         redis.call('HDEL', record, 'completedAt')

@@ -53,7 +53,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('ZADD', KEYS[2], ARGV[2], id)
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2] - ARGV[3])
   local function note(event)
-    redis.call('XADD', KEYS[4], '*', 'entry', '{"event":"' .. event .. '",' .. string.sub(ARGV[4], 2))
+    redis.call('XADD', KEYS[4], '*', 'entry', 'event=' .. event .. '&' .. ARGV[4])
   end
   note('revocation.accepted')
   if apps == 0 then
