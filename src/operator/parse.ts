@@ -3,19 +3,18 @@ import type { z } from 'zod';
 import { identifierKinds } from '../directory/user.js';
 import { RequestError } from '../request-error.js';
 
-/** Throws RequestError 400, which names the members and none of their values. */
+/** Throws RequestError 400, which names the members and what they may be, and none of their values. */
 export function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const names = parsed.error.issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys' ? issue.keys : [String(issue.path[0] ?? '')],
-  );
-  const wrong = names.filter((name) => name !== '');
+  const wrong = parsed.error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => `${name} is unknown`);
+    const name = issue.path.join('.');
+    return name === '' ? [] : [`${name}: ${issue.message}`];
+  });
   throw new RequestError(
     400,
     'malformed_request',
-    wrong.length > 0
-      ? `Wrong or unknown: ${wrong.join(', ')}.`
-      : `Name one user by one of ${identifierKinds.join(', ')}, in a JSON object.`,
+    wrong.length > 0 ? `${wrong.join('; ')}.` : `Name one user, by exactly one of ${identifierKinds.join(', ')}.`,
   );
 }

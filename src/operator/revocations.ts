@@ -19,6 +19,8 @@ import { parse } from './parse.js';
 import { viewRevocation } from './view.js';
 
 const PAGE = 50;
+/** As many as one request looks through for those that match. */
+const PAGES_READ = 20;
 const BODY_BYTES = 16 * 1024;
 
 const listQuery = z.strictObject({
@@ -26,10 +28,10 @@ const listQuery = z.strictObject({
   user: z.string().optional(),
   app: z.string().optional(),
   status: z.enum(['pending', 'completed', 'failed']).optional(),
-  since: z.iso.datetime({ offset: true }).optional(),
+  since: z.iso.datetime({ offset: true, error: 'write it as 2026-06-01T12:00:00Z' }).optional(),
   cursor: z
     .string()
-    .regex(/^rev_\w{1,64}$/)
+    .regex(/^rev_\w{1,64}$/, { error: 'it is the cursor of the answer before' })
     .optional(),
 });
 
@@ -66,15 +68,24 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
 
   router.get('/api/revocations', async (req, res) => {
     const query = parse(listQuery, req.query);
-    const after = query.cursor === undefined ? {} : { after: query.cursor };
-    const page = await orUnavailable(records.list(query.tenant, { ...after, limit: PAGE }));
-    const last = page.at(-1);
+    if (!tenants.includes(query.tenant)) throw noSuchTenant();
     const since = query.since === undefined ? 0 : Date.parse(query.since);
-    const more = page.length === PAGE && last !== undefined && last.acceptedAt >= since;
-    res.json({
-      revocations: page.filter((record) => matches(record, query, since)).map(viewRevocation),
-      ...(more && { cursor: last.revocationId }),
-    });
+    const found: RevocationRecord[] = [];
+    let { cursor } = query;
+    let more = true;
+    for (let pages = 0; more && found.length < PAGE && pages < PAGES_READ; pages += 1) {
+      const page = await orUnavailable(records.list(query.tenant, { ...(cursor && { after: cursor }), limit: PAGE }));
+      more = page.length === PAGE && (page.at(-1)?.acceptedAt ?? 0) >= since;
+      for (const record of page) {
+        if (found.length === PAGE) {
+          more = true;
+          break;
+        }
+        cursor = record.revocationId;
+        if (matches(record, query, since)) found.push(record);
+      }
+    }
+    res.json({ revocations: found.map(viewRevocation), ...(more && { cursor }) });
   });
 
   router.get('/api/revocations/:id', async (req, res) => {
@@ -92,12 +103,13 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
     const wanted = parse(order, parseJson(await readBody(req, BODY_BYTES)));
     const { tenant, mode } = wanted;
     const apps = settings.tenants.find(({ id }) => id === tenant)?.apps;
+    if (!apps) throw noSuchTenant('user_not_found');
     const kind = identifierKinds.find((one) => wanted[one] !== undefined) ?? 'id';
     const lookup = { kind, value: wanted[kind] ?? '' };
-    const [found = []] = apps ? await orUnavailable(users.find(tenant, [lookup])) : [];
+    const [found = []] = await orUnavailable(users.find(tenant, [lookup]));
     if (found.length > 1) throw new RequestError(422, 'ambiguous_subject', `Several users have this ${kind}.`);
     const [user] = found;
-    if (!user || !apps) throw new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
+    if (!user) throw new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
     const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
     const accounts = accountsOf(user, apps);
     const revocation = {
@@ -142,6 +154,10 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
   }
 
   return router;
+}
+
+export function noSuchTenant(code: 'not_found' | 'user_not_found' = 'not_found'): RequestError {
+  return new RequestError(404, code, 'There is no such tenant in the settings.');
 }
 
 function parseJson(body: Buffer): unknown {

@@ -4,12 +4,11 @@ import { z } from 'zod';
 import { identifierKinds } from '../directory/user.js';
 import type { Users } from '../directory/users.js';
 import { orUnavailable } from '../redis.js';
-import { RequestError } from '../request-error.js';
 import type { Settings } from '../settings.js';
 import type { ValidAfter } from '../valid-after.js';
 import { createAuthenticateForSessions } from './authenticate.js';
 import { parse } from './parse.js';
-import { identifier } from './revocations.js';
+import { identifier, noSuchTenant } from './revocations.js';
 
 /** Of one e-mail address. Who shares it with more people than this is not somebody that an app can log in by it. */
 const USERS = 100;
@@ -39,9 +38,7 @@ export function createSessionsRouter({ users, validAfter, settings, adminToken }
     const { tenant = 'default' } = req.query;
     authenticate(req.headers.authorization, String(tenant));
     const asked = parse(question, req.query);
-    if (!settings.tenants.some(({ id }) => id === asked.tenant)) {
-      throw new RequestError(404, 'not_found', 'There is no such tenant in the settings.');
-    }
+    if (!settings.tenants.some(({ id }) => id === asked.tenant)) throw noSuchTenant();
     const kind = identifierKinds.find((one) => asked[one] !== undefined) ?? 'id';
     const lookup = { kind, value: asked[kind] ?? '' };
     const [found = []] = await orUnavailable(users.find(asked.tenant, [lookup], USERS));
