@@ -10,8 +10,10 @@ import session from 'express-session';
 import { Redis } from 'ioredis';
 import request from 'supertest';
 import { type SessionGuardOptions, sessionGuard } from '../src/session-guard.js';
+import { startCluster } from './support/cluster.js';
 import { type Endpoint, person, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
+import { startSentinelSet } from './support/sentinel.js';
 import { startWire } from './support/wire.js';
 
 declare module 'express-session' {
@@ -303,6 +305,60 @@ describe('told by Redis', () => {
     await eventually(device.me, ({ status }) => status === 401);
     expect(front.asked).toHaveLength(asked);
   });
+
+  it.each([
+    ['behind Sentinels', async () => startSentinelSet()],
+    ['of a Cluster', async () => startCluster('{default}')],
+  ])(
+    'of a Redis %s, it is told by whatever master there is',
+    async (_, start) => {
+      const set = await start();
+      closing.push(set.close);
+      const { prefix } = endpoint.gateway;
+      const channel = `${prefix}:{default}:valid-after`;
+      const site = await startSite({ redis: set.url, cacheMs: 10 * MINUTE_MS, staleMs: 10 * MINUTE_MS });
+      const publish = async (user: string) => {
+        const heard = await set.master.admin.publish(channel, `${user} ${Date.now() + 1_000}`);
+        return 'masters' in set || heard === 1;
+      };
+      await eventually(() => publish('nobody'), Boolean);
+      const email = await somebody();
+      await logOut(email);
+      const device = await site.signIn(email, Date.now() + 100);
+      await expectGood(device);
+      const asked = front.asked.length;
+      const [[user] = []] = await endpoint.gateway.directory.users.find('default', [{ kind: 'email', value: email }]);
+      await eventually(
+        async () => (await publish(user?.resource.id as string)) && (await device.me()).status,
+        (status) => status === 401,
+      );
+      // It was told, and did not have to ask.
+      expect(front.asked).toHaveLength(asked);
+      expect(site.errors).toEqual([]);
+    },
+    60_000,
+  );
+
+  it('that an empty variable names, it is not told', async () => {
+    const site = await startSite({ redis: '' });
+    await expectGood(await site.signIn(await somebody()));
+    expect(site.errors).toEqual([]);
+  });
+
+  it.each(['localhost:6379', 'redis+sentinel://localhost:26379', 'https://redis.example.com'])(
+    'an address that is none is a mistake [%s]',
+    (redis) => {
+      const guard = () =>
+        sessionGuard({
+          gateway: endpoint.gateway.url,
+          token: TOKEN,
+          redis,
+          person: () => undefined,
+          startedAt: () => 0,
+        });
+      expect(guard).toThrow(/^redis of the session guard is /);
+    },
+  );
 
   it('while it asks, it keeps no answer that is older than what it was told', async () => {
     const site = await startToldSite();

@@ -53,6 +53,16 @@ export function connectForWorkers(location: RedisLocation): RedisClient {
   );
 }
 
+/** For who only hears what is published: for as long as that takes, and with the right to nothing else. */
+export function connectForNews(location: RedisLocation): RedisClient {
+  return connect(
+    location,
+    { maxRetriesPerRequest: null, autoResubscribe: false, enableReadyCheck: false },
+    // There the client goes from one node to the next by itself.
+    { enableReadyCheck: false },
+  );
+}
+
 function connect(location: RedisLocation, options: Options, ofCluster: OfCluster): RedisClient {
   const address = addressOf(location);
   const all = { ...common, ...options, retryStrategy: reconnectAfterMs };
@@ -75,7 +85,7 @@ function connect(location: RedisLocation, options: Options, ofCluster: OfCluster
       sentinelRetryStrategy: reconnectAfterMs,
     });
   }
-  const { enableOfflineQueue: _, ...redisOptions } = { ...common, ...options };
+  const { enableOfflineQueue: _, autoResubscribe: __, ...redisOptions } = { ...common, ...options };
   return new Cluster(nodes, {
     ...ofCluster,
     clusterRetryStrategy: reconnectAfterMs,

@@ -12,29 +12,32 @@ export type SessionGuardOptions = {
   gateway: string;
   /** One of the tenant's `sessions.tokens`. */
   token: string;
-  tenant?: string;
-  /** URL of the gateway's Redis: with it a logout is known in milliseconds, without it within `cacheMs`. */
-  redis?: string;
+  tenant?: string | undefined;
+  /** The gateway's REDIS_URL, in any of its forms: with it a logout is known in milliseconds, without it within `cacheMs`. */
+  redis?: string | undefined;
   /** What the gateway's keys in Redis begin with. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Whose session it is; undefined where nobody is signed in, and the request goes on unguarded. */
   person: (req: Request) => PersonName | undefined;
   /** When the person signed in: a Date, or milliseconds since the epoch. */
   startedAt: (req: Request) => Date | number | undefined;
   /** Instead of a 401, once the session is destroyed. */
-  onVoid?: (req: Request, res: Response, next: NextFunction) => unknown;
-  cacheMs?: number;
+  onVoid?: ((req: Request, res: Response, next: NextFunction) => unknown) | undefined;
+  cacheMs?: number | undefined;
   /** How old an answer may be while the gateway gives no other. */
-  staleMs?: number;
+  staleMs?: number | undefined;
   /** What becomes of a request while nothing is known: a 503, or on it goes. */
-  whenUnknown?: 'refuse' | 'allow';
+  whenUnknown?: 'refuse' | 'allow' | undefined;
   /** Hears why nothing is known. By default a warning of the process, at most one a minute. */
-  onError?: (error: Error) => void;
+  onError?: ((error: Error) => void) | undefined;
 };
 
 export type SessionGuard = RequestHandler & { close(): Promise<void> };
 
-/** Belongs after what reads the session and before whatever trusts it. Throws TypeError where `gateway` is no URL. */
+/**
+ * Belongs after what reads the session and before whatever trusts it. Throws TypeError where `gateway` is no URL, or
+ * `redis` none of Redis.
+ */
 export function sessionGuard(options: SessionGuardOptions): SessionGuard {
   const { person, startedAt, onVoid, whenUnknown = 'refuse' } = options;
   const watermarks = createWatermarks({

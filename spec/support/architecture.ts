@@ -50,7 +50,7 @@ const ARROWS: Record<string, string[]> = {
   'request-error.ts': [],
   'valid-after.ts': ['redis.ts'],
   'session-guard.ts': ['session-guard/'],
-  'session-guard/': [],
+  'session-guard/': ['redis.ts', 'redis-url.ts'],
   'directory/': ['directory/', 'redis.ts'],
   'outbound/': ['outbound/', 'key-file.ts'],
   'connectors/registry.ts': ['connectors/'],

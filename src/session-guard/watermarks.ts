@@ -1,9 +1,9 @@
 /** What the gateway says of people's watermarks, kept for a moment, and asked for again as soon as Redis tells of a change. */
-import type { Redis } from 'ioredis';
+import type { RedisClient } from '../redis.js';
+import { parseRedisUrl } from '../redis-url.js';
 
 const ASK_WITHIN_MS = 2_000;
 const MOST_KEPT = 10_000;
-const RECONNECT_AFTER_MS = 500;
 
 /** One person by one name, as the directory of the gateway knows it. */
 export type PersonName = { id: string } | { externalId: string } | { userName: string } | { email: string };
@@ -26,13 +26,14 @@ type Answer = { user: string | null; watermark: Watermark };
 /** `doubted`: a change may have been missed. It is asked for again, and serves only while the gateway does not answer. */
 type Kept = Answer & { at: number; doubted?: true };
 
-/** Throws TypeError where `gateway` is no URL. */
+/** Throws TypeError where `gateway` is no URL, or `redis` none of Redis. */
 export function createWatermarks(options: WatermarksOptions) {
   const { gateway, token, tenant, cacheMs, staleMs, onError } = options;
   const url = new URL('api/sessions/valid-after', gateway.endsWith('/') ? gateway : `${gateway}/`);
   const kept = new Map<string, Kept>();
   const underWay = new Map<string, Promise<Answer>>();
-  const push = options.redis === undefined ? undefined : listen(options.redis);
+  // An environment variable that is there may be empty.
+  const push = options.redis ? listen(addressOf(options.redis)) : undefined;
   push?.catch(onError);
 
   /** The newest that can be had: throws where the gateway does not answer and nothing young enough is kept. */
@@ -95,17 +96,14 @@ export function createWatermarks(options: WatermarksOptions) {
     return { user: typeof user === 'string' ? user : null, watermark };
   }
 
-  async function listen(redisUrl: string): Promise<Redis> {
+  async function listen(redisUrl: string): Promise<RedisClient> {
     // Who has no Redis to listen to needs no client for it.
-    const { Redis } = await import('ioredis');
-    const redis = new Redis(redisUrl, {
-      maxRetriesPerRequest: null,
-      autoResubscribe: false,
-      retryStrategy: () => RECONNECT_AFTER_MS,
-    });
+    const { connectForNews } = await import('../redis.js');
+    const redis = connectForNews({ url: redisUrl });
     redis.on('error', onError);
     redis.on('message', (_channel, message) => changed(message));
-    redis.on('close', askAgain);
+    // The last one in a Cluster, where the client listens at one node, then at another.
+    for (const lost of ['close', '-subscriber', '+subscriber']) redis.on(lost, askAgain);
     redis.on('ready', () => {
       redis.subscribe(`${options.prefix}:{${tenant}}:valid-after`).then(askAgain, onError);
     });
@@ -135,4 +133,11 @@ export function createWatermarks(options: WatermarksOptions) {
       (await push?.catch(() => undefined))?.disconnect();
     },
   };
+}
+
+function addressOf(redisUrl: string): string {
+  parseRedisUrl(redisUrl, (problem) => {
+    throw new TypeError(`redis of the session guard ${problem}`);
+  });
+  return redisUrl;
 }
