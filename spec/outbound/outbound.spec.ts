@@ -1,4 +1,5 @@
 /** Outbound calls against real servers that redirect, flood, hang, reset and drip. */
+import { createHook } from 'node:async_hooks';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -85,6 +86,14 @@ describe('the address policy', () => {
   it.each(['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]'])('allows loopback that is listed [%s]', async (host) => {
     const response = await open.send(`http://${host}:${portOf(app.url)}/logout`);
     expect(response).toMatchObject({ status: 200, body: 'hello' });
+  });
+
+  it('judges every connection, also of those that ask for one name together', async () => {
+    const calls = ['http', 'https', 'http'].flatMap((protocol) =>
+      Array.from({ length: 5 }, () => failure(`${protocol}://localhost:${portOf(app.url)}/`, {}, strict)),
+    );
+    for (const { error } of await Promise.all(calls)) expect(error.reason).toBe('refused_address');
+    expect(app.calls).toEqual([]);
   });
 
   it('opens nothing else by listing one network', async () => {
@@ -311,6 +320,21 @@ describe('a connection', () => {
     await closers.pop()?.();
     const { error } = await failure(`http://127.0.0.1:${port}/`);
     expect(error).toMatchObject({ reason: 'network', message: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  it('is made without a look-up of its own where the name is being looked up already', async () => {
+    let lookUps = 0;
+    const count = createHook({
+      init: (_id, type) => {
+        if (type === 'GETADDRINFOREQWRAP') lookUps += 1;
+      },
+    }).enable();
+    closers.push(() => count.disable());
+    const url = `http://localhost:${portOf(app.url)}/`;
+    app.answerWith((res) => setTimeout(() => res.end(), 200));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => open.send(url)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
+    expect(lookUps).toBe(1);
   });
 
   it('to a name that does not exist is a network failure', async () => {

@@ -1,8 +1,8 @@
 /** Every HTTP call that the gateway makes: guarded addresses, no redirects, a deadline, and a cap on the answer. */
-import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { createAddressGuard } from './address-guard.js';
+import { createLookup } from './lookup.js';
 
 const TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -111,11 +111,12 @@ export function createOutbound(options: { allowNetworks: readonly string[] }) {
 }
 
 function guardedConnect(refusal: ReturnType<typeof createAddressGuard>): buildConnector.connector {
+  const lookUp = createLookup();
   const connectors = { 'http:': connectorFor('http:'), 'https:': connectorFor('https:') };
 
   function connectorFor(protocol: 'http:' | 'https:') {
     const guardedLookup: LookupFunction = (hostname, options, callback) => {
-      lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      lookUp(hostname, (error, addresses) => {
         if (error) return callback(error, []);
         const refused = addresses.map(({ address }) => refusal(address, protocol)).find(Boolean);
         if (refused) return callback(new OutboundError('refused_address', `${hostname}: ${refused}`), []);
