@@ -1,6 +1,7 @@
 /** One JWT is good for one body: what comes again gets the answer that it got, and is done once (JWT-18). */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createReplay } from '../../src/revocation/replay.js';
 import { ADA, comparable, type Endpoint, PATH, person, startEndpoint } from '../support/endpoint.js';
 import { eventually } from '../support/eventually.js';
 import { PUBLIC_URL } from '../support/gateway.js';
@@ -233,6 +234,93 @@ describe('at the same moment', () => {
     expect(answers.map(({ status }) => status)).toEqual(names.map((one) => (one === winner ? 204 : 401)));
     expect((await callsInTheEnd(name)) + callsFor(`other-${name}`)).toBe(1);
     expect(await revocations()).toHaveLength(before.length + 1);
+  });
+});
+
+describe('of the same request several times at once, some beyond the limit', () => {
+  const TRUSTS = 20;
+  let limited: Endpoint;
+
+  beforeAll(async () => {
+    limited = await startEndpoint({
+      limits: { acceptedPerMinute: 1 },
+      moreTrusts: (issuer) =>
+        Array.from({ length: TRUSTS }, (_, index) => ({
+          id: `trust-${index}`,
+          issuers: [issuer],
+          client: `client-${index}`,
+          keys: { jwksUri: `${issuer}/oauth2/v1/keys` },
+        })),
+    });
+    await limited.gateway.directory.put('default', person('grace'));
+  });
+
+  afterAll(() => limited.close());
+
+  it('what is refused does not give back the JWT of what is accepted', async () => {
+    const rounds: number[][] = [];
+    const others: number[] = [];
+    for (let index = 0; index < TRUSTS; index++) {
+      const jwt = await limited.sign({ claims: { sub: `client-${index}` } });
+      const copies = Array.from({ length: 2 + (index % 4) }, () => limited.post(jwt));
+      rounds.push((await Promise.all(copies)).map(({ status }) => status));
+      others.push((await limited.post(jwt, naming('grace'))).status);
+    }
+    expect(rounds.some((statuses) => statuses.includes(204) && statuses.includes(429))).toBe(true);
+    expect(others).toEqual(Array(TRUSTS).fill(401));
+    expect(limited.app.calls.filter(({ body }) => body.includes('grace'))).toEqual([]);
+  });
+});
+
+describe('a claim', () => {
+  const [BODY, OTHER_BODY] = ['a'.repeat(64), 'b'.repeat(64)] as const;
+  const ANSWER = { status: 404, code: 'user_not_found', detail: 'No such user.' };
+  const newReplay = () => {
+    const { redis, prefix } = endpoint.gateway;
+    return { ...createReplay(redis, `${prefix}:of-${name}`), ttlOf: () => redis.ttl(`${prefix}:of-${name}:replay:j`) };
+  };
+
+  it('that nobody shares is given back, and another body may have the JWT', async () => {
+    const replay = newReplay();
+    expect(await replay.claim('j', BODY, 60)).toEqual({ state: 'new' });
+    await replay.release('j', BODY);
+    expect(await replay.claim('j', OTHER_BODY, 60)).toEqual({ state: 'new' });
+  });
+
+  it('that a repeat shares is given back no more, in whatever order', async () => {
+    const before = newReplay();
+    await before.claim('j', BODY, 60);
+    expect(await before.share('j', BODY, 60)).toEqual({ state: 'repeat' });
+    await before.release('j', BODY);
+    expect(await before.claim('j', OTHER_BODY, 60)).toEqual({ state: 'other_body' });
+    expect(await before.claim('j', BODY, 60)).toEqual({ state: 'repeat' });
+    expect(await before.ttlOf()).toBeGreaterThan(50);
+  });
+
+  it('that was given back before a repeat shares it is bound to the same body again', async () => {
+    const replay = newReplay();
+    await replay.claim('j', BODY, 60);
+    await replay.release('j', BODY);
+    expect(await replay.share('j', BODY, 60)).toEqual({ state: 'repeat' });
+    expect(await replay.ttlOf()).toBeGreaterThan(50);
+    expect(await replay.claim('j', OTHER_BODY, 60)).toEqual({ state: 'other_body' });
+  });
+
+  it('that another body got meanwhile cannot be shared', async () => {
+    const replay = newReplay();
+    await replay.claim('j', OTHER_BODY, 60);
+    expect(await replay.share('j', BODY, 60)).toEqual({ state: 'other_body' });
+    expect(await replay.claim('j', BODY, 60)).toEqual({ state: 'other_body' });
+  });
+
+  it('that was answered meanwhile tells the answer, also where it is shared', async () => {
+    const replay = newReplay();
+    await replay.claim('j', BODY, 60);
+    await replay.share('j', BODY, 60);
+    await replay.settle('j', BODY, ANSWER);
+    for (const again of [replay.share, replay.claim]) {
+      expect(await again('j', BODY, 60)).toEqual({ state: 'answered', answer: ANSWER });
+    }
   });
 });
 

@@ -47,12 +47,14 @@ export function createAccept(dependencies: AcceptDependencies) {
     const withinLimit = limit(trust);
     const ttlSeconds = exp + SKEW_SECONDS - now() / 1000;
     const claimed = orUnavailable(replay.claim(jwt, bodyHash, ttlSeconds));
-    const [claim] = await Promise.all([claimed, settled(resolution), settled(withinLimit)]);
+    let [claim] = await Promise.all([claimed, settled(resolution), settled(withinLimit)]);
+    if (claim.state === 'repeat') {
+      if (await isAccepted(trust.tenant, revocationId)) return { revocationId, state: 'repeated' };
+      claim = await orUnavailable(replay.share(jwt, bodyHash, ttlSeconds));
+    }
     if (claim.state === 'other_body') throw unauthenticated('jti_reused');
     if (claim.state === 'answered') throw answered(claim.answer);
-    if (claim.state === 'repeat' && (await isAccepted(trust.tenant, revocationId))) {
-      return { revocationId, state: 'repeated' };
-    }
+    const isFirst = claim.state === 'new';
 
     try {
       if (!trust.enabled)
@@ -75,7 +77,7 @@ export function createAccept(dependencies: AcceptDependencies) {
       await orUnavailable(Promise.all([raised, enqueue.add(revocation)]));
       return { revocationId, state: 'accepted' };
     } catch (error) {
-      const concluded = conclude(jwt, bodyHash, error);
+      const concluded = conclude(jwt, bodyHash, isFirst, error);
       // Where Redis is silent, the caller does not wait for it a second time.
       if (!(error instanceof Unavailable)) await concluded;
       throw error;
@@ -93,11 +95,12 @@ export function createAccept(dependencies: AcceptDependencies) {
   }
 
   /** A refusal is kept as the answer to this JWT; after a failure of ours, or 429, it may come again. */
-  async function conclude(jwt: string, bodyHash: string, error: unknown): Promise<void> {
-    const kept =
-      error instanceof RequestError && error.status !== 429
-        ? replay.settle(jwt, bodyHash, { status: error.status, code: error.code, detail: error.detail })
-        : replay.release(jwt, bodyHash);
+  async function conclude(jwt: string, bodyHash: string, isFirst: boolean, error: unknown): Promise<void> {
+    const isFinal = error instanceof RequestError && error.status !== 429;
+    if (!isFinal && !isFirst) return;
+    const kept = isFinal
+      ? replay.settle(jwt, bodyHash, { status: error.status, code: error.code, detail: error.detail })
+      : replay.release(jwt, bodyHash);
     // Without an answer of its own the claim lets the same request, and no other, try again: nothing is lost.
     await orUnavailable(kept).catch(() => {});
   }
