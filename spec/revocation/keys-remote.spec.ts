@@ -6,7 +6,7 @@ import { expectUnauthenticated } from '../support/refusal.js';
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
-const MOST_TESTS = 60;
+const MOST_TESTS = 80;
 
 let endpoint: Endpoint;
 let okta: Okta;
@@ -137,6 +137,13 @@ describe('keys', () => {
   });
 });
 
+const unusable = [
+  { kty: 'oct', kid: 'okta-1', k: 'AAAA' },
+  { kty: 'RSA', kid: 'okta-1', n: Buffer.alloc(128, 1).toString('base64url'), e: 'AQAB' },
+  { kty: 'RSA', kid: 'okta-1', n: Buffer.alloc(256, 1).toString('base64url'), e: 'AQAB', use: 'enc' },
+  { kty: 'EC', kid: 'okta-1', crv: 'P-256', x: 'AA', y: 'AA' },
+];
+
 /** Ways for an issuer to fail; the last ones answer 200. */
 const failures: [string, (elsewhere: string) => Partial<Okta['state']>][] = [
   ['500', () => ({ status: 500 })],
@@ -152,6 +159,9 @@ const failures: [string, (elsewhere: string) => Partial<Okta['state']>][] = [
   ['keys that are no list', () => ({ body: '{"keys":{"kty":"RSA"}}' })],
   ['null', () => ({ body: 'null' })],
   ['a list', () => ({ body: '[]' })],
+  ['an empty set', () => ({ body: '{"keys":[]}' })],
+  ['entries that are no keys', () => ({ body: '{"keys":[null,{},"key"]}' })],
+  ['keys that verify nothing', () => ({ body: JSON.stringify({ keys: unusable }) })],
 ];
 
 /** Has the issuer fail in this way, with a set of its own at the place that a redirect leads to. */

@@ -37,9 +37,10 @@ export type KeySource = {
 export type OnFetch = (outcome: 'fetched' | 'failed') => void;
 
 export function createKeySource(
-  keys: TrustSettings['keys'],
+  { keys, algorithms }: Pick<TrustSettings, 'keys' | 'algorithms'>,
   { send, now, onFetch }: { send: Outbound['send']; now: () => number; onFetch: OnFetch },
 ): KeySource {
+  const fetchFrom = async (url: string) => requireUsable(await fetchJwks(url, send), algorithms);
   if ('certificates' in keys) {
     const set = keys.certificates.map((pem) => new X509Certificate(pem).publicKey.export({ format: 'jwk' }) as JWK);
     // A certificate has no kid, so whatever the header says there is nothing to compare it with.
@@ -49,8 +50,8 @@ export function createKeySource(
     const set = readKeys(keys.jwks.keys);
     return { candidates: async (hint) => select(set, hint) };
   }
-  if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now, onFetch);
-  return createRemoteKeys(async () => fetchJwks(await discoverJwksUri(keys.discovery, send), send), now, onFetch);
+  if ('jwksUri' in keys) return createRemoteKeys(() => fetchFrom(keys.jwksUri), now, onFetch);
+  return createRemoteKeys(async () => fetchFrom(await discoverJwksUri(keys.discovery, send)), now, onFetch);
 }
 
 type Fetched = { keys: JWK[]; maxAgeMs: number };
@@ -115,6 +116,13 @@ async function fetchJwks(url: string, send: Outbound['send']): Promise<Fetched> 
     keys: readKeys(keys),
     maxAgeMs: maxAgeMs(response),
   };
+}
+
+/** A set of which nothing can verify is a fault of the issuer's, and not the end of the keys that it has shown before. */
+function requireUsable(fetched: Fetched, algorithms: readonly string[]): Fetched {
+  const isUsable = (key: JWK) => algorithms.some((alg) => isSuitable(key, alg));
+  if (!fetched.keys.some(isUsable)) throw new Error('the JWK Set has no key that this trust could use');
+  return fetched;
 }
 
 /** The entries that are JWKs: one that is none must not spoil the others. */

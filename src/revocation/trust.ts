@@ -26,7 +26,7 @@ export function createTrusts(settings: Settings, { send, now, metrics }: TrustDe
         metrics.keyFetches.inc({ ...ids, outcome });
         if (outcome === 'fetched') metrics.keysFetchedAt.set(ids, now() / 1_000);
       };
-      const ready = createTrust(settings, tenant, trust, createKeySource(trust.keys, { send, now, onFetch }));
+      const ready = createTrust(settings, tenant, trust, createKeySource(trust, { send, now, onFetch }));
       for (const issuer of trust.issuers) {
         const byClient = byIssuer.get(issuer) ?? new Map<string, Trust>();
         byIssuer.set(issuer, byClient.set(trust.client, ready));
