@@ -137,6 +137,88 @@ describe('keys', () => {
   });
 });
 
+describe('keys without a kid', () => {
+  const nameless = ({ jwk: { kid: _, ...jwk } }: Key) => jwk;
+  const signNameless = (key: Key) => endpoint.sign({ key, header: { kid: undefined }, claims: { sub: client } });
+  const postNameless = async (key: Key) => (await endpoint.post(await signNameless(key))).status;
+
+  async function refusesNameless(key: Key): Promise<void> {
+    const jwt = await signNameless(key);
+    await expectUnauthenticated(endpoint, () => endpoint.post(jwt), { reason: 'signature_invalid' });
+  }
+
+  beforeEach(() => {
+    okta.state.headers = { 'cache-control': 'max-age=86400' };
+    okta.state.keys = [nameless(okta.key)];
+  });
+
+  it('that are new work at once, and those that are taken out no longer', async () => {
+    expect(await postNameless(okta.key)).toBe(204);
+    okta.state.keys = [nameless(next)];
+    later(30 * SECOND);
+    expect(await postNameless(next)).toBe(204);
+    expect(fetched()).toBe(2);
+    await refusesNameless(okta.key);
+    expect(await postNameless(next)).toBe(204);
+  });
+
+  it('also work where it is the JWT alone that has no kid', async () => {
+    okta.state.keys = [okta.key.jwk];
+    expect(await postNameless(okta.key)).toBe(204);
+    okta.state.keys = [okta.key.jwk, next.jwk];
+    later(30 * SECOND);
+    expect(await postNameless(next)).toBe(204);
+  });
+
+  it('are fetched anew for a signature that no key has made, once in thirty seconds', async () => {
+    expect(await postNameless(okta.key)).toBe(204);
+    for (let round = 1; round <= 3; round++) {
+      for (const _ of ['once', 'again', 'and again']) await refusesNameless(stranger);
+      expect(fetched()).toBe(round);
+      later(30 * SECOND - 1);
+      await refusesNameless(stranger);
+      expect(fetched()).toBe(round);
+      later(1);
+    }
+  });
+
+  it('are fetched anew once for fifty such signatures at once', async () => {
+    expect(await postNameless(okta.key)).toBe(204);
+    later(30 * SECOND);
+    const statuses = await Promise.all(Array.from({ length: 50 }, () => postNameless(stranger)));
+    expect(statuses).toEqual(Array(50).fill(401));
+    expect(fetched()).toBe(2);
+  });
+
+  it('are fetched anew for no JWT whose claims are wrong', async () => {
+    expect(await postNameless(okta.key)).toBe(204);
+    later(30 * SECOND);
+    const jwt = await endpoint.sign({ header: { kid: undefined }, claims: { sub: client, aud: 'x' } });
+    expect((await endpoint.post(jwt)).status).toBe(401);
+    expect(fetched()).toBe(1);
+  });
+
+  it('are fetched anew for no JWT that names its key', async () => {
+    okta.state.keys = [okta.key.jwk];
+    expect(await post()).toBe(204);
+    later(30 * SECOND);
+    await refuses(stranger, 'okta-1', 'signature_invalid');
+    expect(fetched()).toBe(1);
+  });
+
+  it('are 503 where the new one cannot be had, since the caller may not be to blame', async () => {
+    expect(await postNameless(okta.key)).toBe(204);
+    Object.assign(okta.state, { status: 500, keys: [nameless(next)] });
+    later(30 * SECOND);
+    expect(await postNameless(next)).toBe(503);
+    expect(await postNameless(okta.key)).toBe(204);
+    expect(fetched()).toBe(2);
+    okta.state.status = 200;
+    later(30 * SECOND);
+    expect(await postNameless(next)).toBe(204);
+  });
+});
+
 const unusable = [
   { kty: 'oct', kid: 'okta-1', k: 'AAAA' },
   { kty: 'RSA', kid: 'okta-1', n: Buffer.alloc(128, 1).toString('base64url'), e: 'AQAB' },

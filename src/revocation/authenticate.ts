@@ -37,7 +37,14 @@ export function createAuthenticate(findTrust: Trusts, now: () => number, metrics
     const { alg, kid } = checkHeader(header, trust);
     const candidates = await trust.keys.candidates({ alg, kid });
     if (candidates.length === 0) throw unauthenticated('no_suitable_key');
-    const verified = await verify(jwt, candidates, trust, now());
+    const verified = await verify(jwt, candidates, trust, now()).catch(async (error: unknown) => {
+      const isSignature = error instanceof RequestError && error.reason === 'signature_invalid';
+      if (kid !== undefined || !isSignature) throw error;
+      // Without a kid nothing else says that the key is a new one.
+      const more = await trust.keys.newCandidates({ alg, kid }, candidates);
+      if (more.length === 0) throw error;
+      return verify(jwt, more, trust, now());
+    });
     const nowSeconds = now() / 1000;
     const caller = checkClaims(verified, trust, nowSeconds);
     metrics.jwtAgeSeconds.observe({ tenant: trust.tenant, trust: trust.id }, nowSeconds - (verified.iat as number));

@@ -31,6 +31,11 @@ export type KeyHint = { alg: string; kid: string | undefined };
 export type KeySource = {
   /** The keys that may have signed, at most five; none where the `kid` is unknown. Throws Unavailable. */
   candidates(hint: KeyHint): Promise<JWK[]>;
+  /**
+   * For a JWT without a `kid` that none of the keys tried has signed: those that have come since, once the set has been
+   * fetched anew where that is not too soon. Throws Unavailable.
+   */
+  newCandidates(hint: KeyHint, tried: readonly JWK[]): Promise<JWK[]>;
 };
 
 /** Told of each key set that was fetched, and of each that could not be. */
@@ -44,14 +49,18 @@ export function createKeySource(
   if ('certificates' in keys) {
     const set = keys.certificates.map((pem) => new X509Certificate(pem).publicKey.export({ format: 'jwk' }) as JWK);
     // A certificate has no kid, so whatever the header says there is nothing to compare it with.
-    return { candidates: async ({ alg }) => select(set, { alg, kid: undefined }) };
+    return createFixedKeys(({ alg }) => select(set, { alg, kid: undefined }));
   }
   if ('jwks' in keys) {
     const set = readKeys(keys.jwks.keys);
-    return { candidates: async (hint) => select(set, hint) };
+    return createFixedKeys((hint) => select(set, hint));
   }
   if ('jwksUri' in keys) return createRemoteKeys(() => fetchFrom(keys.jwksUri), now, onFetch);
   return createRemoteKeys(async () => fetchFrom(await discoverJwksUri(keys.discovery, send)), now, onFetch);
+}
+
+function createFixedKeys(candidates: (hint: KeyHint) => JWK[]): KeySource {
+  return { candidates: async (hint) => candidates(hint), newCandidates: async () => [] };
 }
 
 type Fetched = { keys: JWK[]; maxAgeMs: number };
@@ -92,15 +101,20 @@ function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number, 
     if (!current || now() >= current.expiresAt + MAX_STALE_MS) throw new Unavailable('keys_unavailable', failure);
 
     const known = select(current.keys, hint);
-    if (known.length > 0) return known;
-    if (!isCoolingDown()) await refresh();
-    const refetched = select(current.keys, hint);
-    // The key may be a new one that a dead issuer cannot show: then the caller is not to blame.
-    if (refetched.length === 0 && failure) throw new Unavailable('keys_unavailable', failure);
-    return refetched;
+    return known.length > 0 ? known : newCandidates(hint, []);
   }
 
-  return { candidates };
+  async function newCandidates(hint: KeyHint, tried: readonly JWK[]): Promise<JWK[]> {
+    const untried = () => select(current?.keys ?? [], hint).filter((key) => !tried.includes(key));
+    // Another request may have had the set fetched meanwhile.
+    if (untried().length === 0 && !isCoolingDown()) await refresh();
+    const found = untried();
+    // The key may be a new one that a dead issuer cannot show: then the caller is not to blame.
+    if (found.length === 0 && failure) throw new Unavailable('keys_unavailable', failure);
+    return found;
+  }
+
+  return { candidates, newCandidates };
 }
 
 async function fetchJwks(url: string, send: Outbound['send']): Promise<Fetched> {
