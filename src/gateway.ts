@@ -167,8 +167,8 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
           logger,
         }),
         createEvidenceRouter({
-          ...{ apps, evidence: createEvidenceStore(redis, prefix), refused: limits.refused },
-          ...{ audit, logger, now },
+          ...{ apps, evidence: createEvidenceStore(redis, prefix) },
+          ...{ refused: limits.refused, audited: limits.audited, audit, logger, now },
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },

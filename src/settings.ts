@@ -187,6 +187,11 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
       .strictObject({
         refusedPerMinute: z.int().min(1).default(600),
         acceptedPerMinute: z.int().min(1).default(6000),
+        auditedPerMinute: z
+          .int()
+          .min(1)
+          .default(60)
+          .describe('How many refusals of callers who are not authenticated each process writes into the audit trail.'),
         bodyKb: z.int().min(1).max(1024).default(16),
       })
       .prefault({}),

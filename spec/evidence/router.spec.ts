@@ -19,6 +19,7 @@ import { RequestError } from '../../src/request-error.js';
 import { createCalls } from '../support/call.js';
 import { ADA, API_KEY, createCerby, event, KEY_OWNER, signedByCerby } from '../support/cerby.js';
 import { expectDocumented } from '../support/documented.js';
+import { eventually } from '../support/eventually.js';
 import { startVendor, type Vendor } from '../support/vendor.js';
 
 const PATH = '/tenants/acme/apps/cerby/events';
@@ -31,6 +32,7 @@ let log: string;
 let nowMs = Date.parse('2026-11-26T12:00:10.000Z');
 let refusals: string[];
 let limit: number;
+let audits: number;
 
 beforeEach(() => {
   redis = new Redis(process.env.TEST_REDIS_URL as string);
@@ -39,6 +41,7 @@ beforeEach(() => {
   nowMs = Date.parse('2026-11-26T12:00:10.000Z');
   refusals = [];
   limit = Number.POSITIVE_INFINITY;
+  audits = Number.POSITIVE_INFINITY;
 });
 afterEach(async () => {
   const left = await redis.keys(`${prefix}:*`);
@@ -79,6 +82,10 @@ function appWith(more: Partial<App> = {}, client: Parameters<typeof createEviden
       refusals.push(address);
       if (refusals.length <= limit) return undefined;
       return new RequestError(429, 'too_many_requests', 'Too many requests.', { headers: { 'retry-after': '7' } });
+    },
+    async audited() {
+      audits -= 1;
+      return audits >= 0;
     },
     audit: createAudit(client, { prefix, tenants: ['acme'] }),
     ...{ logger, now: () => nowMs },
@@ -280,6 +287,17 @@ describe('whoever cannot sign', () => {
     expectDocumented('receiveEvent', 401, await send(rotated(), { app, headers: [] }), 'invalid_signature');
     expectDocumented('receiveEvent', 429, await send(rotated(), { app, headers: [] }), 'too_many_requests');
     expectDocumented('receiveEvent', 204, await send(rotated(), { app }));
+  });
+
+  it('is written down as often as the audit trail has room for strangers, and what is good always', async () => {
+    audits = 2;
+    const app = appWith();
+    for (let i = 0; i < 5; i++) {
+      expectDocumented('receiveEvent', 401, await send(rotated(), { app, headers: [] }), 'invalid_signature');
+    }
+    expectDocumented('receiveEvent', 204, await send(rotated(), { app }));
+    const events = (await eventually(trail, ({ length }) => length >= 3)).map(({ event: name }) => name);
+    expect(events).toEqual(['evidence.refused', 'evidence.refused', 'evidence.received']);
   });
 
   it('stands in the log and the audit trail, without what it sent', async () => {

@@ -2,6 +2,7 @@
 import { request as httpRequest } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLimits } from '../../src/revocation/limits.js';
 import { ADA, type Endpoint, PATH, person, startEndpoint } from '../support/endpoint.js';
 
 const OTHER = '0oa7other';
@@ -62,6 +63,71 @@ describe('a stranger', () => {
     for (let i = 0; i < 5; i++) statuses.push(await from('127.0.0.1', `203.0.113.${i}`));
     expect(statuses).toEqual([401, 401, 401, 429, 429]);
     expect(await from('127.0.0.2', '203.0.113.0')).toBe(401);
+  });
+});
+
+describe('the audit trail', () => {
+  const MOST = 5;
+  let flooded: Endpoint;
+
+  beforeEach(async () => {
+    flooded = await startEndpoint({ limits: { auditedPerMinute: MOST } });
+  });
+
+  afterEach(() => flooded.close());
+
+  const refusals = async () =>
+    (await flooded.gateway.audit()).filter(({ event }) => event === 'revocation.refused').length;
+
+  it('has so many refusals of strangers a minute, wherever they come from, and the metric has all', async () => {
+    const { audited } = await flooded.observe(() => flooded.post('x'));
+    expect(audited).toHaveLength(1);
+    const jwts = Array.from({ length: 30 }, (_, index) => (index % 2 ? 'x' : undefined));
+    for (const jwt of jwts) expect((await flooded.post(jwt)).status).toBe(401);
+    await delay(300);
+    expect(await refusals()).toBe(MOST);
+    const metrics = await (await fetch(`${flooded.gateway.url}/metrics`)).text();
+    const counted = [...metrics.matchAll(/^universal_logout_refusals_total{.*} (\d+)$/gm)].map(([, n]) => Number(n));
+    expect(counted.reduce((sum, n) => sum + n, 0)).toBe(1 + jwts.length);
+  });
+
+  it('has every refusal of a caller who is known, also during a flood', async () => {
+    for (let i = 0; i <= MOST; i++) await flooded.post('x');
+    await delay(300);
+    for (let i = 0; i < MOST; i++) {
+      const jwt = await flooded.sign();
+      const { response, audited } = await flooded.observe(() => flooded.post(jwt, NOBODY));
+      expect(response.status).toBe(404);
+      expect(audited).toHaveLength(1);
+    }
+  });
+});
+
+describe('a source', () => {
+  const limits = () =>
+    createLimits(endpoint.gateway.redis, {
+      prefix: endpoint.gateway.prefix,
+      ...{ refusedPerMinute: 2, acceptedPerMinute: 1, auditedPerMinute: 1 },
+    });
+
+  it.each<[string, string[]]>([
+    ['an IPv6 network of 64 bits', ['2001:db8:1:2::1', '2001:db8:1:2:ffff::2', '2001:0db8:0001:0002:0:0:0:3']],
+    ['an IPv6 address of a link', ['fe80::1%eth0', 'fe80::2%eth1', 'fe80::3']],
+    ['an IPv4 address, however it is written', ['192.0.2.1', '::ffff:192.0.2.1', '::ffff:c000:201']],
+    ['what has no address', ['', '', '']],
+  ])('is %s', async (_, addresses) => {
+    const { refused } = limits();
+    const statuses = [];
+    for (const address of addresses) statuses.push((await refused(address))?.status);
+    expect(statuses).toEqual([undefined, undefined, 429]);
+  });
+
+  it.each<[string, string[]]>([
+    ['another IPv6 network', ['2001:db8:1:2::1', '2001:db8:1:3::1', '2001:db8:1:4::1']],
+    ['another IPv4 address', ['192.0.2.1', '192.0.2.2', '::ffff:192.0.2.3']],
+  ])('is not %s', async (_, addresses) => {
+    const { refused } = limits();
+    for (const address of addresses) expect(await refused(address)).toBeUndefined();
   });
 });
 

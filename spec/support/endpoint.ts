@@ -34,7 +34,10 @@ export async function startEndpoint(options: EndpointOptions = {}) {
   const { issuer, jwksUri } = okta;
   const clock = { now: Math.floor(Date.now() / 1000) * 1000 };
   const settings = {
-    limits: { refusedPerMinute: 1_000_000, acceptedPerMinute: 1_000_000, ...options.limits },
+    limits: {
+      ...{ refusedPerMinute: 1_000_000, acceptedPerMinute: 1_000_000, auditedPerMinute: 1_000_000 },
+      ...options.limits,
+    },
     tenants: [
       {
         id: 'default',

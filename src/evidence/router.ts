@@ -17,12 +17,15 @@ export type EvidenceDependencies = {
   evidence: EvidenceStore;
   /** Counts a refusal of an address; answers what takes its place where there are too many. */
   refused(address: string): Promise<RequestError | undefined>;
+  /** Whether one more refusal is written into the audit trail. */
+  audited(): Promise<boolean>;
   audit: Audit;
   logger: Logger;
   now: () => number;
 };
 
-export function createEvidenceRouter({ apps, evidence, refused, audit, logger, now }: EvidenceDependencies): Router {
+export function createEvidenceRouter(dependencies: EvidenceDependencies): Router {
+  const { apps, evidence, refused, audited, audit, logger, now } = dependencies;
   const router = Router();
 
   router.post(PATH, async (req, res) => {
@@ -73,7 +76,7 @@ export function createEvidenceRouter({ apps, evidence, refused, audit, logger, n
     // An app that there is not may be called anything.
     const facts = { tenant: app?.tenant ?? '', app: app?.id, status, reason };
     logger.info(facts, 'evidence.refused');
-    if (!tooMany) note({ event: 'evidence.refused', ...facts });
+    if (!tooMany && (await audited())) note({ event: 'evidence.refused', ...facts });
     return tooMany ?? error;
   }
 

@@ -64,8 +64,10 @@ export function createRevocationRouter(dependencies: RevocationRouterDependencie
     if (answer instanceof RequestError) {
       const facts = { tenant, trust: caller?.trust.id, status, reason };
       logger.info(facts, 'revocation.refused');
-      // A refusal stands whether or not it could be written down, and does not wait for that; a flood is not written down.
-      if (status !== 429) void note({ event: 'revocation.refused', ...facts });
+      // A flood is not written down, from however many addresses it comes.
+      const isAudited = status !== 429 && (caller !== undefined || (await limits.audited()));
+      // A refusal stands whether or not it could be written down, and does not wait for that.
+      if (isAudited) void note({ event: 'revocation.refused', ...facts });
     }
     return answer;
   }
