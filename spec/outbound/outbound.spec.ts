@@ -1,10 +1,17 @@
 /** Outbound calls against real servers that redirect, flood, hang, reset and drip. */
 import { createHook } from 'node:async_hooks';
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpServer, type Server as HttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { createOutbound, OutboundError, type OutboundRequest } from '../../src/outbound/outbound.js';
+import { parseSettings } from '../../src/config.js';
+import {
+  CONNECTIONS_PER_ORIGIN,
+  createOutbound,
+  OutboundError,
+  type OutboundRequest,
+} from '../../src/outbound/outbound.js';
 import { eventually } from '../support/eventually.js';
+import { withApp } from '../support/settings.js';
 import { answer, startTargetApp, type TargetApp } from '../support/target-app.js';
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128'];
@@ -265,10 +272,10 @@ describe('a deadline', () => {
       }),
     );
     const url = `http://127.0.0.1:${port}/`;
-    const first = Array.from({ length: 64 }, () => open.send(url, { timeoutMs: 5_000 }));
+    const first = Array.from({ length: CONNECTIONS_PER_ORIGIN }, () => open.send(url, { timeoutMs: 10_000 }));
     await eventually(
       () => requests,
-      (seen) => seen === 64,
+      (seen) => seen === CONNECTIONS_PER_ORIGIN,
     );
     const { error, ms } = await failure(url, { timeoutMs: 200 });
     expect(error.reason).toBe('timeout');
@@ -278,11 +285,11 @@ describe('a deadline', () => {
     const last = open.send(url);
     await eventually(
       () => requests,
-      (seen) => seen === 65,
+      (seen) => seen === CONNECTIONS_PER_ORIGIN + 1,
     );
     for (const socket of waiting) socket.write('HTTP/1.1 204 No Content\r\n\r\n');
     expect((await last).status).toBe(204);
-    expect(requests).toBe(65);
+    expect(requests).toBe(CONNECTIONS_PER_ORIGIN + 1);
   });
 
   it('that has passed before the call lets nothing out', async () => {
@@ -320,6 +327,24 @@ describe('a connection', () => {
     await closers.pop()?.();
     const { error } = await failure(`http://127.0.0.1:${port}/`);
     expect(error).toMatchObject({ reason: 'network', message: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  it('is there for every call that the settings let an app have at once', async () => {
+    const withConcurrency = (concurrency: number) => {
+      const problems: string[] = [];
+      parseSettings(withApp({ delivery: { concurrency } }), 'spec.yaml', {}, problems);
+      return problems;
+    };
+    expect(withConcurrency(CONNECTIONS_PER_ORIGIN)).toEqual([]);
+    expect(withConcurrency(CONNECTIONS_PER_ORIGIN + 1)).not.toEqual([]);
+
+    const held: ServerResponse[] = [];
+    app.answerWith((res) => {
+      held.push(res);
+      if (held.length === CONNECTIONS_PER_ORIGIN) for (const one of held) one.writeHead(204).end();
+    });
+    const calls = Array.from({ length: CONNECTIONS_PER_ORIGIN }, () => open.send(app.url, { timeoutMs: 20_000 }));
+    expect(new Set((await Promise.all(calls)).map(({ status }) => status))).toEqual(new Set([204]));
   });
 
   it('is made without a look-up of its own where the name is being looked up already', async () => {

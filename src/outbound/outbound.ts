@@ -7,7 +7,8 @@ import { createLookup } from './lookup.js';
 const TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_RESPONSE_BYTES = 1024 * 1024;
-const CONNECTIONS_PER_ORIGIN = 64;
+/** As many as `delivery.concurrency` may be: a call that waits for a connection has its deadline run out unsent. */
+export const CONNECTIONS_PER_ORIGIN = 1_000;
 
 export type OutboundRequest = {
   method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
