@@ -35,7 +35,9 @@ function answerError(logger: Logger): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) return next(error);
     const { status, code, detail, headers } = toProblem(error);
-    if (status >= 500) logger.error({ error, status, code, method: req.method }, 'request.failed');
+    // Keys that cannot be had are told of by whoever fetches them: anybody can send a request that asks for them.
+    if (status >= 500 && code !== 'keys_unavailable')
+      logger.error({ error, status, code, method: req.method }, 'request.failed');
     // The rest of a body that is refused is not worth reading.
     if (isUnread(req)) res.set('connection', 'close');
     res.set(headers).status(status).type('application/problem+json');

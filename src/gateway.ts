@@ -139,7 +139,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
       now,
     });
     const authenticate = createAuthenticate(
-      createTrusts(settings, { send: outbound.send, now, metrics }),
+      createTrusts(settings, { send: outbound.send, now, metrics, logger }),
       now,
       metrics,
     );

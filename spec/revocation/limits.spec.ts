@@ -6,6 +6,7 @@ import { createLimits } from '../../src/revocation/limits.js';
 import { ADA, type Endpoint, PATH, person, startEndpoint } from '../support/endpoint.js';
 
 const OTHER = '0oa7other';
+const DOWN = '0oa8down';
 const WINDOW_MS = 1_500;
 
 let endpoint: Endpoint;
@@ -15,6 +16,7 @@ beforeEach(async () => {
     limits: { refusedPerMinute: 3, acceptedPerMinute: 3 },
     moreTrusts: (issuer) => [
       { id: 'other', issuers: [issuer], client: OTHER, keys: { jwksUri: `${issuer}/oauth2/v1/keys` } },
+      { id: 'down', issuers: [issuer], client: DOWN, keys: { jwksUri: 'http://127.0.0.1:1/keys' } },
     ],
   });
 });
@@ -46,6 +48,20 @@ describe('a stranger', () => {
     expect((await post()).status).toBe(204);
     expect((await post(NOBODY)).status).toBe(404);
     expect((await endpoint.post('x')).status).toBe(429);
+  });
+
+  it('is told to come again as often as allowed where an issuer is out of reach, and with 429 from then on', async () => {
+    // A signature that nobody has made.
+    const forged = (await endpoint.sign({ claims: { sub: DOWN } })).replace(/[^.]+$/, 'AAAA');
+    const statuses = [];
+    for (let i = 0; i < 6; i++) statuses.push((await endpoint.post(forged)).status);
+    expect(statuses).toEqual([503, 503, 503, 429, 429, 429]);
+    const { response, audited, changed, calls } = await endpoint.observe(() => endpoint.post(forged));
+    expect(response.body.code).toBe('too_many_requests');
+    expect(response.headers['retry-after']).toMatch(/^([1-9]|[1-5]\d|60)$/);
+    expect({ audited, changed, calls }).toEqual({ audited: [], changed: [], calls: 0 });
+    // Whoever asks for one whose issuer answers is not concerned.
+    expect((await post()).status).toBe(204);
   });
 
   // Other systems have no second loopback address.

@@ -38,8 +38,8 @@ export type KeySource = {
   newCandidates(hint: KeyHint, tried: readonly JWK[]): Promise<JWK[]>;
 };
 
-/** Told of each key set that was fetched, and of each that could not be. */
-export type OnFetch = (outcome: 'fetched' | 'failed') => void;
+/** Told of each key set that was fetched, and of each that could not be, and why. */
+export type OnFetch = (outcome: 'fetched' | 'failed', error?: unknown) => void;
 
 export function createKeySource(
   { keys, algorithms }: Pick<TrustSettings, 'keys' | 'algorithms'>,
@@ -82,7 +82,7 @@ function createRemoteKeys(fetchKeys: () => Promise<Fetched>, now: () => number, 
       })
       .catch((error: unknown) => {
         failure = error;
-        onFetch('failed');
+        onFetch('failed', error);
       })
       .finally(() => {
         pending = undefined;

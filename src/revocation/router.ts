@@ -53,8 +53,8 @@ export function createRevocationRouter(dependencies: RevocationRouterDependencie
 
   /** Counts and notes a refusal; answers the error that the caller gets. */
   async function refused(req: Request, tenant: string, caller: Caller | undefined, error: unknown): Promise<unknown> {
-    const tooMany =
-      caller === undefined && error instanceof RequestError ? await limits.refused(addressOf(req)) : undefined;
+    // Also where it is an issuer that is out of reach: who has not been authenticated may be anybody.
+    const tooMany = caller === undefined ? await limits.refused(addressOf(req)) : undefined;
     const answer = tooMany ?? error;
     const known = answer instanceof RequestError || answer instanceof Unavailable;
     const reason = known ? answer.reason : 'unexpected';

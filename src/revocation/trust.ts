@@ -1,4 +1,5 @@
 /** Who may ask: each exact pair of issuer and client of a tenant, with its keys and what it is allowed. */
+import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
 import type { Outbound } from '../outbound/outbound.js';
 import type { Settings, TenantSettings, TrustSettings } from '../settings.js';
@@ -12,9 +13,11 @@ export type Trust = Omit<TrustSettings, 'keys'> & {
 
 export type Trusts = ReturnType<typeof createTrusts>;
 
-export type TrustDependencies = { send: Outbound['send']; now: () => number; metrics: Metrics };
+export type TrustDependencies = { send: Outbound['send']; now: () => number; metrics: Metrics; logger: Logger };
 
-export function createTrusts(settings: Settings, { send, now, metrics }: TrustDependencies) {
+const TOLD_EVERY_MS = 60_000;
+
+export function createTrusts(settings: Settings, { send, now, metrics, logger }: TrustDependencies) {
   // Issuer and client are two keys, never one composed string: no value of one can spell a part of the other.
   const byTenant = new Map<string, Map<string, Map<string, Trust>>>();
   for (const tenant of settings.tenants) {
@@ -22,9 +25,14 @@ export function createTrusts(settings: Settings, { send, now, metrics }: TrustDe
     byTenant.set(tenant.id, byIssuer);
     for (const trust of tenant.trusts) {
       const ids = { tenant: tenant.id, trust: trust.id };
-      const onFetch: OnFetch = (outcome) => {
+      let toldAt = Number.NEGATIVE_INFINITY;
+      const onFetch: OnFetch = (outcome, error) => {
         metrics.keyFetches.inc({ ...ids, outcome });
         if (outcome === 'fetched') metrics.keysFetchedAt.set(ids, now() / 1_000);
+        else if (now() - toldAt >= TOLD_EVERY_MS) {
+          toldAt = now();
+          logger.error({ ...ids, error }, 'keys.not_fetched');
+        }
       };
       const ready = createTrust(settings, tenant, trust, createKeySource(trust, { send, now, onFetch }));
       for (const issuer of trust.issuers) {
