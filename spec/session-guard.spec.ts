@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
-import express from 'express';
+import express, { type ErrorRequestHandler, type Request } from 'express';
 import session from 'express-session';
 import { Redis } from 'ioredis';
 import request from 'supertest';
-import { type SessionGuardOptions, sessionGuard } from '../src/session-guard.js';
+import { openIdConnect, type PersonName, type SessionGuardOptions, sessionGuard } from '../src/session-guard.js';
 import { startCluster } from './support/cluster.js';
 import { type Endpoint, person, startEndpoint } from './support/endpoint.js';
 import { eventually } from './support/eventually.js';
@@ -195,6 +195,48 @@ describe('a session', () => {
     await logOut(email);
     const response = await device.me();
     expect([response.status, response.headers.location]).toEqual([302, '/login?prompt=login&left=undefined']);
+  });
+});
+
+describe('a person without a name', () => {
+  const unsure = (name: unknown) => () => name as PersonName;
+
+  it.each<[string, unknown, string]>([
+    ['undefined', { email: undefined }, 'email'],
+    ['null', { externalId: null }, 'externalId'],
+    ['empty', { userName: '' }, 'userName'],
+    ['missing', {}, 'person'],
+    ['missing altogether', null, 'person'],
+  ])('is a mistake of the app, and gets nobody in [%s]', async (_what, name, told) => {
+    const failures: Error[] = [];
+    for (const whenUnknown of ['refuse', 'allow'] as const) {
+      const guard = sessionGuard({
+        gateway: front.url,
+        token: TOKEN,
+        person: unsure(name),
+        startedAt: () => 0,
+        whenUnknown,
+        onError: () => {},
+      });
+      const site = express();
+      site.use(guard).get('/me', (_req, res) => void res.json({}));
+      site.use(((error, _req, res, _next) => {
+        failures.push(error);
+        res.status(500).end();
+      }) as ErrorRequestHandler);
+      expect((await request(site).get('/me')).status).toBe(500);
+      await guard.close();
+    }
+    expect(failures).toHaveLength(2);
+    for (const error of failures) {
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain(told);
+    }
+  });
+
+  it('is who signs in without sub by OpenID Connect', () => {
+    const req = { oidc: { isAuthenticated: () => true, idTokenClaims: {} } } as unknown as Request;
+    expect(openIdConnect().person(req)).toEqual({ externalId: undefined });
   });
 });
 

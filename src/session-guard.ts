@@ -54,6 +54,7 @@ export function sessionGuard(options: SessionGuardOptions): SessionGuard {
   async function guard(req: Request, res: Response, next: NextFunction): Promise<void> {
     const name = person(req);
     if (name === undefined) return next();
+    requireNamed(name);
     let watermark: Watermark;
     try {
       watermark = await watermarks.read(name);
@@ -77,7 +78,7 @@ export function sessionGuard(options: SessionGuardOptions): SessionGuard {
 /** What `sessionGuard` needs to know of `express-openid-connect`; `session` is its `session.name`. */
 export function openIdConnect({
   session = 'appSession',
-  person = ({ sub }: Claims): PersonName => ({ externalId: String(sub) }),
+  person = ({ sub }: Claims): PersonName => ({ externalId: sub as string }),
 }: {
   session?: string;
   person?: (claims: Claims) => PersonName;
@@ -110,6 +111,14 @@ export type Claims = Readonly<Record<string, unknown>>;
 function claimsOf(req: Request): Claims | undefined {
   const { oidc } = req as unknown as { oidc: { isAuthenticated(): boolean; idTokenClaims?: Claims } };
   return oidc.isAuthenticated() ? oidc.idTokenClaims : undefined;
+}
+
+/** The gateway knows nobody by no name, and lets in whom it does not know. */
+function requireNamed(name: PersonName | null): void {
+  const [[kind, value] = []] = Object.entries(name ?? {});
+  if (kind !== undefined && value !== undefined && value !== null && value !== '') return;
+  const what = kind === undefined ? 'person(req) is empty' : `${kind} of person(req) is ${String(value) || 'empty'}`;
+  throw new TypeError(`sessionGuard: ${what}. Where nobody is signed in, person(req) has to be undefined.`);
 }
 
 /** Of express-session, or whatever has sessions like it. */
