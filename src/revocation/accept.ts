@@ -15,6 +15,9 @@ import type { Replay } from './replay.js';
 import { parseSubjectIdentifier } from './subject-identifier.js';
 import type { Trust } from './trust.js';
 
+// `exp` may have a fraction that is not looked at, and the clocks of several processes differ.
+const CLAIM_MARGIN_SECONDS = 5;
+
 export type Accepted = { revocationId: string; state: 'accepted' | 'repeated' | 'looped' };
 
 export type Accept = ReturnType<typeof createAccept>;
@@ -45,7 +48,7 @@ export function createAccept(dependencies: AcceptDependencies) {
     // These go out together, in one round trip; nothing of the look-up is used before the claim has held.
     const resolution = resolveBody(body, trust);
     const withinLimit = limit(trust);
-    const ttlSeconds = exp + SKEW_SECONDS - now() / 1000;
+    const ttlSeconds = exp + SKEW_SECONDS + CLAIM_MARGIN_SECONDS - now() / 1000;
     const claimed = orUnavailable(replay.claim(jwt, bodyHash, ttlSeconds));
     let [claim] = await Promise.all([claimed, settled(resolution), settled(withinLimit)]);
     if (claim.state === 'repeat') {
