@@ -113,6 +113,28 @@ describe('a dead name', () => {
     await Promise.all([newly, known]);
   });
 
+  it('that nobody has known before lets those go first that were answered before', async () => {
+    const { ask, begun, dead } = startResolver();
+    await ask('good');
+    begun.length = 0;
+    for (const name of ['dead-1', 'dead-2', 'dead-3', 'dead-4']) dead.add(name);
+    const waiting = [...dead].map(ask);
+    expect((await ask('good')).ms).toBeLessThan(2_000);
+    expect(begun.slice(0, 3)).toEqual(['dead-1', 'dead-2', 'good']);
+    await Promise.all(waiting);
+  });
+
+  it('lets those go first that were answered last, where all were known', async () => {
+    const { ask, begun, dead } = startResolver();
+    for (const name of ['dead-1', 'dead-2', 'dead-3', 'good']) await ask(name);
+    for (const name of ['dead-1', 'dead-2', 'dead-3']) dead.add(name);
+    const waiting = ['dead-1', 'dead-2'].map(ask);
+    begun.length = 0;
+    waiting.push(ask('dead-3'), ask('good'));
+    await Promise.all(waiting);
+    expect(begun).toEqual(['good', 'dead-3']);
+  });
+
   it('makes no good name slow that waited behind it', async () => {
     const { ask, begun, dead } = startResolver();
     dead.add('dead-1').add('dead-2');
