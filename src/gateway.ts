@@ -126,13 +126,14 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
     // Before the revocation on one connection, so that replicas have the one where they have the other.
     const validAfter = { ...createValidAfter(redis, keep), raise: createValidAfter(accepting, keep).raise };
+    const accepted = createRevocationRecords(accepting, keep);
     const appsOf = new Map(settings.tenants.map(({ id, apps }) => [id, apps]));
     const accept = createAccept({
       users: directory.users,
       replay: createReplay(redis, prefix),
       enqueue,
       validAfter,
-      records: createRevocationRecords(accepting, keep),
+      records: accepted,
       apps: (tenant) => appsOf.get(tenant) ?? [],
       limit: limits.accepted,
       gateway: settings.publicUrl,
@@ -161,7 +162,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
           publicUrl: settings.publicUrl,
           tenants: settings.tenants,
           onDeactivate: createDeactivation({
-            ...{ tenants: settings.tenants, enqueue, validAfter },
+            ...{ tenants: settings.tenants, enqueue, records: accepted, validAfter },
             ...{ gateway: settings.publicUrl, now },
           }),
           logger,

@@ -1,4 +1,4 @@
-/** A wire to Redis that can fail as wires do: go dead, stall, be slow, or lose replies. */
+/** A wire to Redis that can fail as wires do: go dead, stall, be slow, hold something up, or lose replies. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -6,6 +6,9 @@ export type Wire = Awaited<ReturnType<typeof startWire>>;
 
 export async function startWire(port: number) {
   let isLast: (bytes: string) => boolean = () => false;
+  let isHeld: (bytes: string) => boolean = () => false;
+  let onHeld = (): void => {};
+  let held: (() => void)[] | undefined;
   let dead = false;
   let stalled = false;
   let delayMs = 0;
@@ -26,6 +29,12 @@ export async function startWire(port: number) {
       from.on('data', (bytes: Buffer) => {
         if (from === near && isLast(bytes.toString('latin1'))) dead = true;
         if (dead || forgotten.has(from)) return;
+        if (from === near && isHeld(bytes.toString('latin1'))) {
+          isHeld = () => false;
+          held = [];
+          onHeld();
+        }
+        if (from === near && held) return void held.push(() => to.write(bytes));
         if (from === far && losesReply()) {
           // Redis has done what it was told; whoever told it will never know.
           lost += 1;
@@ -52,6 +61,21 @@ export async function startWire(port: number) {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     deadFrom(choice: typeof isLast) {
       isLast = choice;
+    },
+    /** Holds up the first message of this kind and all that follow it: `arrived` says when there is one. */
+    holdFrom(choice: typeof isHeld): { arrived: Promise<void>; letGo(): void } {
+      isHeld = choice;
+      const arrived = new Promise<void>((resolve) => {
+        onHeld = resolve;
+      });
+      return {
+        arrived,
+        letGo() {
+          const waiting = held ?? [];
+          held = undefined;
+          for (const write of waiting) write();
+        },
+      };
     },
     /** Nothing comes through any more, and nothing of it is lost. */
     stall() {
