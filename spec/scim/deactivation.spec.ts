@@ -44,6 +44,8 @@ afterAll(async () => {
 
 const off = (client: ScimClient, id: string, headers?: Record<string, string>) =>
   client.patch(`/Users/${id}`, [{ op: 'replace', value: { active: false } }], headers);
+const titled = (id: string, title: string) =>
+  scim.patch(`/Users/${id}`, [{ op: 'replace', path: 'title', value: title }]);
 
 async function create(): Promise<{ id: string; userName: string }> {
   const { body, status } = await scim.post('/Users', oktaPerson(++number));
@@ -68,6 +70,9 @@ async function logouts({ id, userName }: { id: string; userName: string }, count
   expect(await revocationsOf(id)).toHaveLength(count);
   return app.calls.filter(({ body }) => JSON.parse(body).data.account === userName).length;
 }
+
+/** The second look at the user, whom to tell of. */
+const isLook = (bytes: string) => bytes.includes('\r\nid\r\n');
 
 /** The change itself: what is told before it says nothing of these. */
 const isWrite = (bytes: string) => /"active":false|"deletedAt"/.test(bytes);
@@ -102,5 +107,56 @@ describe('a deactivation that is cut off before it is written', () => {
       else expect((await off(scim, ada.id)).body.active).toBe(false);
       expect(await logouts(ada, count)).toBe(count);
     }
+  });
+});
+
+/** Three ways to deactivate somebody, each through the wire. */
+const ways: [string, (user: { id: string }, headers?: Record<string, string>) => Promise<{ status: number }>][] = [
+  ['PATCH', ({ id }, headers) => off(slow, id, headers)],
+  ['PUT', (user, headers) => slow.put(`/Users/${user.id}`, { ...user, active: false }, headers)],
+  ['DELETE', ({ id }, headers) => slow.delete(`/Users/${id}`, headers)],
+];
+
+describe.each(ways)('where another change gets in, a %s', (method, deactivate) => {
+  it('that comes second is the same logout', async () => {
+    const ada = await create();
+    const { arrived, letGo } = wire.holdFrom(isLook);
+    const answer = deactivate(ada);
+    await arrived;
+    expect((await off(scim, ada.id)).status).toBe(200);
+    letGo();
+    expect((await answer).status).toBe(method === 'DELETE' ? 204 : 200);
+    expect(await logouts(ada, 1)).toBe(1);
+  });
+
+  it('that insists on a version starts nothing where it is answered 412', async () => {
+    const ada = await create();
+    const { arrived, letGo } = wire.holdFrom(isLook);
+    const answer = deactivate(ada, { 'if-match': 'W/"1"' });
+    await arrived;
+    expect((await titled(ada.id, 'Countess')).status).toBe(200);
+    letGo();
+    expect((await answer).status).toBe(412);
+    expect(await logouts(ada, 0)).toBe(0);
+    expect((await scim.get(`/Users/${ada.id}`)).body).toMatchObject({ active: true, title: 'Countess' });
+  });
+
+  it('that insists on a version and was told of is carried out', async () => {
+    const ada = await create();
+    const { arrived, letGo } = wire.holdFrom(isWrite);
+    const answer = deactivate(ada, { 'if-match': 'W/"1"' });
+    await arrived;
+    expect((await titled(ada.id, 'Countess')).status).toBe(200);
+    letGo();
+    expect((await answer).status).toBe(method === 'DELETE' ? 204 : 200);
+    expect(await logouts(ada, 1)).toBe(1);
+    const { status, body } = await scim.get(`/Users/${ada.id}`);
+    expect([status, body.active, body.title]).toEqual(
+      {
+        PATCH: [200, false, 'Countess'],
+        PUT: [200, false, undefined],
+        DELETE: [404, undefined, undefined],
+      }[method],
+    );
   });
 });

@@ -4,7 +4,7 @@ import { type Request, Router } from 'express';
 import type { Directory } from '../directory/directory.js';
 import type { GroupResource } from '../directory/groups.js';
 import type { User, UserAttributes, UserResource } from '../directory/user.js';
-import { NotUnique } from '../directory/users.js';
+import { Changed, NotUnique } from '../directory/users.js';
 import type { RedisClient } from '../redis.js';
 import { ENTERPRISE_SCHEMA, USER_SCHEMA, userAttributes } from './attributes.js';
 import type { Filter } from './filter.js';
@@ -64,11 +64,11 @@ export function createUsersRouter(dependencies: UsersDependencies): Router {
   });
 
   router.delete('/Users/:id', async (req, res) => {
-    const announce = createAnnouncement(req);
+    const announcement = createAnnouncement(req);
     await again(async () => {
       const before = await read(req);
-      checkIfMatch(req, before);
-      await announce(before, false);
+      announcement.checkIfMatch(before);
+      await announcement.make(before, false);
       await users.remove(tenantOf(req), before);
     });
     res.status(204).end();
@@ -79,28 +79,36 @@ export function createUsersRouter(dependencies: UsersDependencies): Router {
 
   async function change(req: Request, next: (before: UserResource) => UserAttributes): Promise<UserResource> {
     const tenant = tenantOf(req);
-    const announce = createAnnouncement(req);
+    const announcement = createAnnouncement(req);
     return again(async () => {
       const before = await read(req);
-      checkIfMatch(req, before);
+      announcement.checkIfMatch(before);
       const attributes = next(before);
       const { id, meta: _meta, ...own } = before;
       if (isDeepStrictEqual(own, attributes)) return before;
       if (attributes.active === false && before.active !== false) await requireFree(tenant, id, attributes);
-      await announce(before, attributes.active ?? true);
+      await announcement.make(before, attributes.active ?? true);
       return users.replace(tenant, before, attributes);
     });
   }
 
   /** Tells once of a user who becomes inactive, however often the change is tried. */
-  function createAnnouncement(req: Request): (before: UserResource, active: boolean) => Promise<void> {
+  function createAnnouncement(req: Request) {
     let announced = false;
-    return async (before, active) => {
-      if (active || announced || before.active === false) return;
-      const tenant = tenantOf(req);
-      const [[user] = []] = await users.find(tenant, [{ kind: 'id', value: before.id }]);
-      if (user) await onDeactivate(tenant, user);
-      announced = true;
+    return {
+      async make(before: UserResource, active: boolean): Promise<void> {
+        if (active || announced || before.active === false) return;
+        const tenant = tenantOf(req);
+        const [[user] = []] = await users.find(tenant, [{ kind: 'id', value: before.id }]);
+        // Somebody else may have deactivated the user meanwhile, and told of it.
+        if (user?.resource.meta.version !== before.meta.version) throw new Changed();
+        await onDeactivate(tenant, user);
+        announced = true;
+      },
+      /** Whoever is logged out already becomes inactive too, whatever changed in between. Throws a ScimError 412. */
+      checkIfMatch(before: UserResource): void {
+        if (!announced) checkIfMatch(req, before);
+      },
     };
   }
 
