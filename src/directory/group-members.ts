@@ -2,13 +2,23 @@
 import type { RedisClient } from '../redis.js';
 import { Changed, type Grace } from './users.js';
 
-const CHUNK = 1_000;
+/** How many members one script takes, so that nobody else waits for it for long. */
+export const CHUNK = 1_000;
 
 export type MemberChange = { add: string[]; remove: string[] };
 
+/** Into the sets on both sides; answers whether that is a change. Who is no user, or no longer, is left out. */
+export const ADD_MEMBER = `
+local function addMember(base, group, user)
+  if not redis.call('ZSCORE', base .. 'user-order', user) then return 0 end
+  redis.call('SADD', base .. 'groups-of:' .. user, group.id)
+  redis.call('ZREM', base .. 'former-groups:' .. user, group.displayName)
+  return redis.call('SADD', base .. 'members:' .. group.id, user)
+end`;
+
 // KEYS: groups. ARGV: id, now, end of the grace, lastModified, version ('' for any), count of ids to add, those ids,
-// then the ids to remove. Who is no user, or no longer, is left out.
-const CHANGE_MEMBERS = `
+// then the ids to remove.
+const CHANGE_MEMBERS = `${ADD_MEMBER}
 local base = string.sub(KEYS[1], 1, -7)
 local id, now, since, added = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[6])
 local text = redis.call('HGET', KEYS[1], id)
@@ -16,11 +26,7 @@ if not text then return 'changed' end
 local changed, group = 0, cjson.decode(text)
 if ARGV[5] ~= '' and ARGV[5] ~= group.meta.version then return 'changed' end
 for i = 7, 6 + added do
-  if redis.call('ZSCORE', base .. 'user-order', ARGV[i]) then
-    changed = changed + redis.call('SADD', base .. 'members:' .. id, ARGV[i])
-    redis.call('SADD', base .. 'groups-of:' .. ARGV[i], id)
-    redis.call('ZREM', base .. 'former-groups:' .. ARGV[i], group.displayName)
-  end
+  changed = changed + addMember(base, group, ARGV[i])
 end
 for i = 7 + added, #ARGV do
   if redis.call('SREM', base .. 'members:' .. id, ARGV[i]) == 1 then

@@ -1,6 +1,6 @@
 /** The groups of each tenant in Redis, by id and by name; a change of members rewrites no group. */
 import type { RedisClient } from '../redis.js';
-import { createGroupMembers, type MemberChange } from './group-members.js';
+import { ADD_MEMBER, CHUNK, createGroupMembers, type MemberChange } from './group-members.js';
 import type { Meta } from './user.js';
 import { Changed, type Grace, NotUnique, newId, nextMeta } from './users.js';
 
@@ -15,8 +15,9 @@ export type GroupResource = {
   formerNames?: { displayName: string; at: number }[];
 };
 
-// KEYS: groups, groups-by-name, group-order. ARGV: id, before, after ('' to delete), old name, new name, created.
-const WRITE = `
+// KEYS: groups, groups-by-name, group-order. ARGV: id, before, after ('' to delete), old name, new name, created, then
+// the first members of a new group.
+const WRITE = `${ADD_MEMBER}
 local id, before, after, oldName, newName = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if (redis.call('HGET', KEYS[1], id) or '') ~= before then return 'changed' end
 if newName ~= '' then
@@ -35,6 +36,8 @@ else
   if before == '' then
     local newest = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')[2] or 0
     redis.call('ZADD', KEYS[3], math.max(ARGV[6], newest + 1), id)
+    local base, group = string.sub(KEYS[1], 1, -7), cjson.decode(after)
+    for i = 7, #ARGV do addMember(base, group, ARGV[i]) end
   end
 end
 return 'ok'`;
@@ -51,6 +54,7 @@ export function createGroups(redis: RedisClient, prefix: string, { graceMs, now 
     tenant: string,
     before: GroupResource | undefined,
     after: GroupResource | undefined,
+    members: string[] = [],
   ): Promise<void> {
     const { id, meta } = (after ?? before) as GroupResource;
     const answer = await commands.groupWrite(
@@ -63,6 +67,7 @@ export function createGroups(redis: RedisClient, prefix: string, { graceMs, now 
       before ? canonicalName(before.displayName) : '',
       after ? canonicalName(after.displayName) : '',
       String(Date.parse(meta.created)),
+      ...members,
     );
     if (answer === 'changed') throw new Changed();
     if (answer === 'taken') throw new NotUnique('displayName');
@@ -115,14 +120,17 @@ export function createGroups(redis: RedisClient, prefix: string, { graceMs, now 
 
     replace,
 
-    /** Throws NotUnique, and UnknownMember before anything has changed. */
+    /**
+     * With its first members in one step, since its name is taken from then on: whoever tries again after a failure finds
+     * a group that is there. Throws NotUnique, and UnknownMember before anything has changed.
+     */
     async create(tenant: string, attributes: GroupAttributes, members: string[] = []): Promise<GroupResource> {
       await membership.check(tenant, members);
       const at = new Date(now()).toISOString();
       const meta = { resourceType: 'Group', created: at, lastModified: at, version: 'W/"1"' };
       const group = { ...readable(attributes), id: newId(), meta };
-      await write(tenant, undefined, group);
-      await membership.write(tenant, group.id, { add: members, remove: [] });
+      await write(tenant, undefined, group, members.slice(0, CHUNK));
+      await membership.write(tenant, group.id, { add: members.slice(CHUNK), remove: [] });
       return group;
     },
 
@@ -141,11 +149,25 @@ export function createGroups(redis: RedisClient, prefix: string, { graceMs, now 
       await membership.write(tenant, before.id, members, onlyIf && isSame ? before.meta.version : undefined);
     },
 
-    /** Members first, so that a crash leaves a smaller group and never a member of none. */
-    async remove(tenant: string, id: string): Promise<void> {
-      await changeMembers(tenant, id, { add: [], remove: await membership.of(tenant, id) });
+    /**
+     * Members first, so that a crash leaves a smaller group and never a member of none; whoever comes in meanwhile goes
+     * as well. Throws Changed before anything has changed: where there is no such group, or where it has another
+     * `version`.
+     */
+    async remove(tenant: string, id: string, version?: string): Promise<void> {
       const group = await get(tenant, id);
-      if (group) await write(tenant, group, undefined);
+      if (!group || (version !== undefined && group.meta.version !== version)) throw new Changed();
+      const members = await membership.of(tenant, id);
+      await membership.write(tenant, id, { add: [], remove: members }, version);
+      if (members.length === 0) return write(tenant, group, undefined);
+      for (let left = await get(tenant, id); left; left = await get(tenant, id)) {
+        try {
+          return await write(tenant, left, undefined);
+        } catch (error) {
+          if (!(error instanceof Changed)) throw error;
+          await membership.write(tenant, id, { add: [], remove: await membership.of(tenant, id) });
+        }
+      }
     },
 
     /** The groups of a user, without those that the user has left. */

@@ -75,8 +75,9 @@ export function createGroupsRouter({ directory: { groups }, redis, prefix, baseO
 
   router.delete('/Groups/:id', async (req, res) => {
     await again(async () => {
-      checkIfMatch(req, await read(req));
-      await groups.remove(tenantOf(req), idOf(req));
+      const group = await read(req);
+      checkIfMatch(req, group);
+      await groups.remove(tenantOf(req), group.id, isConditional(req) ? group.meta.version : undefined);
     });
     res.status(204).end();
   });
