@@ -138,6 +138,14 @@ it('makes no page of users longer to read: a few round trips, whatever the page'
   expect(body.Resources.every(({ groups }: { groups: object[] }) => groups.length >= 4)).toBe(true);
 });
 
+it('is replaced by a body that says of each member what Okta says', async () => {
+  const members = people.map((value, n) => ({ value, display: `person-${n}@example.com`, type: 'User' }));
+  const body = { displayName: 'Everyone', members };
+  expect(JSON.stringify(body).length).toBeGreaterThan(1_024 * 1_024);
+  expect((await client.put(`/Groups/${group}?attributes=id`, body)).status).toBe(200);
+  expect(await gateway.directory.groups.memberCount('default', group)).toBe(SIZE);
+});
+
 it('is replaced by half of it, and deleted', async () => {
   const half = people.slice(0, SIZE / 2);
   const body = { displayName: 'Half', members: refs(half) };

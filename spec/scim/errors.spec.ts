@@ -1,4 +1,5 @@
 /** Failures that are nobody's business data: bodies out of bounds, and Redis away, stopped or full. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { gzipSync } from 'node:zlib';
 import request from 'supertest';
 import { eventually } from '../support/eventually.js';
@@ -42,16 +43,44 @@ describe('a body', () => {
     expect([status, body.userName]).toEqual([201, 'big']);
   });
 
-  it.each<[Method, string]>([
-    ['post', '/Users'],
-    ['put', '/Users/1'],
-    ['patch', '/Groups/1'],
-  ])('larger than that is refused: %s %s', async (method, path) => {
-    const { status, headers, body } = await client.send(method, path, bodyOf(MEGABYTE + 1));
+  it('of a group may have sixteen, for whoever has a token', async () => {
+    const displayName = 'Large';
+    const json = JSON.stringify({ displayName, members: [{ value: user }] });
+    const { status, body } = await client.post('/Groups', json + ' '.repeat(16 * MEGABYTE - json.length));
+    expect([status, body.displayName]).toEqual([201, displayName]);
+    const anonymous = createScimClient(gateway.url, { token: 'another' });
+    expect((await anonymous.post('/Groups', bodyOf(2 * MEGABYTE))).status).toBe(401);
+  });
+
+  it.each<[Method, string, number]>([
+    ['post', '/Users', 1],
+    ['put', '/Users/1', 1],
+    ['patch', '/Users/1', 1],
+    ['post', '/Bulk', 1],
+    ['post', '/Users/Groups', 1],
+    ['post', '/Groups', 16],
+    ['put', '/Groups/1', 16],
+    ['patch', '/groups/1', 16],
+  ])('larger than that is refused: %s %s of %d MiB', async (method, path, size) => {
+    const { status, headers, body } = await client.send(method, path, bodyOf(size * MEGABYTE + 1));
     expect(status).toBe(413);
     expect(headers.connection).toBe('close');
     expect(body).toEqual({ schemas: [ERROR], status: '413', detail: expect.any(String) });
   });
+
+  it.each(['{},', '[],', '0,', '{"":0},'])(
+    'of so many values that reading them holds everybody up [%s]',
+    async (value) => {
+      const bytes = 16 * MEGABYTE - 64;
+      const list = value.repeat(Math.floor(bytes / value.length)).slice(0, -1);
+      const delays = monitorEventLoopDelay({ resolution: 1 });
+      delays.enable();
+      const { status, body } = await client.post('/Groups', `{"displayName":"x","members":[${list}]}`);
+      delays.disable();
+      expect([status, body.detail]).toEqual([413, expect.stringContaining('values')]);
+      expect(delays.max / 1e6).toBeLessThan(500);
+    },
+  );
 
   it('that is packed is refused, since it may be larger than it looks', async () => {
     const response = await client.send('post', '/Users', gzipSync('{"userName":"packed"}'), {

@@ -66,7 +66,8 @@ function toScimError(error: unknown): Pick<ScimError, 'status' | 'scimType' | 'm
   }
   // What Express's body reader throws.
   const { status } = error as { status?: unknown };
-  if (status === 413) return { status, scimType: undefined, message: 'The body is larger than 1 MB.' };
+  if (status === 413)
+    return { status, scimType: undefined, message: 'The body is larger than 1 MiB, or as a group 16 MiB.' };
   if (typeof status === 'number' && status >= 400 && status < 500) {
     // RFC 7644 §3.12: a scimType goes with 400 alone, but for uniqueness.
     return { status, scimType: status === 400 ? 'invalidSyntax' : undefined, message: 'The request cannot be read.' };
