@@ -1,5 +1,6 @@
 /** The directory of every tenant: its users and its groups. */
 import type { RedisClient } from '../redis.js';
+import { createAnnouncement, type OnDeactivate } from './announcement.js';
 import { createGroups, type GroupResource } from './groups.js';
 import type { UserAttributes, UserResource } from './user.js';
 import { Changed, createUsers, type Grace, NotUnique } from './users.js';
@@ -45,11 +46,14 @@ export function createDirectory(redis: RedisClient, prefix: string, grace: Grace
       tenant: string,
       attributes: UserAttributes,
       groupNames?: readonly string[],
+      onDeactivate: OnDeactivate = async () => {},
     ): Promise<{ user: UserResource; created: boolean }> {
+      const announcement = createAnnouncement(users, tenant, onDeactivate);
       const put = await again(async () => {
         const before = await living(tenant, attributes.userName);
-        const user = before ? await users.replace(tenant, before, attributes) : await users.create(tenant, attributes);
-        return { user, created: !before };
+        if (!before) return { user: await users.create(tenant, attributes), created: true };
+        await announcement.make(before, attributes);
+        return { user: await users.replace(tenant, before, attributes), created: false };
       });
       if (groupNames) await setGroups(tenant, put.user.id, groupNames);
       return put;

@@ -1,10 +1,10 @@
 /** `/Users` (RFC 7644 §3): people come, change, are deactivated and go. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Request, Router } from 'express';
+import { createAnnouncement, type OnDeactivate } from '../directory/announcement.js';
 import type { Directory } from '../directory/directory.js';
 import type { GroupResource } from '../directory/groups.js';
-import type { User, UserAttributes, UserResource } from '../directory/user.js';
-import { Changed, NotUnique } from '../directory/users.js';
+import type { UserAttributes, UserResource } from '../directory/user.js';
 import type { RedisClient } from '../redis.js';
 import { ENTERPRISE_SCHEMA, USER_SCHEMA, userAttributes } from './attributes.js';
 import type { Filter } from './filter.js';
@@ -22,8 +22,7 @@ export type UsersDependencies = {
   directory: Directory;
   redis: RedisClient;
   prefix: string;
-  /** Called before a user becomes inactive, or goes; throws where it cannot be seen to. */
-  onDeactivate: (tenant: string, user: User) => Promise<void>;
+  onDeactivate: OnDeactivate;
   /** The address of the tenant's SCIM root. */
   baseOf: (req: Request) => string;
 };
@@ -64,11 +63,12 @@ export function createUsersRouter(dependencies: UsersDependencies): Router {
   });
 
   router.delete('/Users/:id', async (req, res) => {
-    const announcement = createAnnouncement(req);
+    const announcement = createAnnouncement(users, tenantOf(req), onDeactivate);
     await again(async () => {
       const before = await read(req);
-      announcement.checkIfMatch(before);
-      await announcement.make(before, false);
+      // Whoever is logged out already goes too, whatever changed in between.
+      if (!announcement.isMade()) checkIfMatch(req, before);
+      await announcement.make(before);
       await users.remove(tenantOf(req), before);
     });
     res.status(204).end();
@@ -79,49 +79,16 @@ export function createUsersRouter(dependencies: UsersDependencies): Router {
 
   async function change(req: Request, next: (before: UserResource) => UserAttributes): Promise<UserResource> {
     const tenant = tenantOf(req);
-    const announcement = createAnnouncement(req);
+    const announcement = createAnnouncement(users, tenant, onDeactivate);
     return again(async () => {
       const before = await read(req);
-      announcement.checkIfMatch(before);
+      // Whoever is logged out already becomes inactive too, whatever changed in between.
+      if (!announcement.isMade()) checkIfMatch(req, before);
       const attributes = next(before);
-      const { id, meta: _meta, ...own } = before;
+      const { id: _id, meta: _meta, ...own } = before;
       if (isDeepStrictEqual(own, attributes)) return before;
-      if (attributes.active === false && before.active !== false) await requireFree(tenant, id, attributes);
-      await announcement.make(before, attributes.active ?? true);
+      await announcement.make(before, attributes);
       return users.replace(tenant, before, attributes);
-    });
-  }
-
-  /** Tells once of a user who becomes inactive, however often the change is tried. */
-  function createAnnouncement(req: Request) {
-    let announced = false;
-    return {
-      async make(before: UserResource, active: boolean): Promise<void> {
-        if (active || announced || before.active === false) return;
-        const tenant = tenantOf(req);
-        const [[user] = []] = await users.find(tenant, [{ kind: 'id', value: before.id }]);
-        // Somebody else may have deactivated the user meanwhile, and told of it.
-        if (user?.resource.meta.version !== before.meta.version) throw new Changed();
-        await onDeactivate(tenant, user);
-        announced = true;
-      },
-      /** Whoever is logged out already becomes inactive too, whatever changed in between. Throws a ScimError 412. */
-      checkIfMatch(before: UserResource): void {
-        if (!announced) checkIfMatch(req, before);
-      },
-    };
-  }
-
-  /** A deactivation is told of before it is written, so what would refuse it has to be looked at before. */
-  async function requireFree(tenant: string, id: string, { userName, externalId }: UserAttributes): Promise<void> {
-    const lookups = [
-      { kind: 'userName' as const, value: userName },
-      ...(externalId === undefined ? [] : [{ kind: 'externalId' as const, value: externalId }]),
-    ];
-    const found = await users.find(tenant, lookups);
-    lookups.forEach(({ kind }, index) => {
-      const taken = found[index]?.some(({ resource }) => resource.id !== id && resource.deletedAt === undefined);
-      if (taken) throw new NotUnique(kind);
     });
   }
 

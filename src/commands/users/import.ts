@@ -2,9 +2,11 @@
 import { canonical } from '../../directory/user.js';
 import { NotUnique } from '../../directory/users.js';
 import { isRedisFailure } from '../../redis.js';
+import { Unavailable } from '../../request-error.js';
 import { isObject } from '../../scim/schemas.js';
 import { CommandError } from '../command-error.js';
 import { createProgress, duration, grouped } from '../progress.js';
+import { openDeactivation } from './deactivation.js';
 import type { Entry } from './okta-csv.js';
 import { formats, openPeopleFile } from './people-file.js';
 import { problemWith, putResource } from './put.js';
@@ -24,7 +26,9 @@ export async function importUsers(file: string, { tenant, format }: ImportOption
   const startedAt = Date.now();
   const counts = { added: 0, replaced: 0, bad: 0 };
 
-  await withDirectory(tenant, async ({ directory }) => {
+  await withDirectory(tenant, async (opened) => {
+    const { directory } = opened;
+    const deactivation = await openDeactivation(opened);
     const turns = createTurns(IN_FLIGHT);
     let reached = 0;
 
@@ -35,7 +39,7 @@ export async function importUsers(file: string, { tenant, format }: ImportOption
 
     async function importEntry(entry: Entry, earlier: Earlier): Promise<void> {
       if ('problem' in entry) return report(entry.line, entry.problem);
-      const put = () => putResource(directory, tenant, entry.resource);
+      const put = () => putResource(directory, tenant, entry.resource, deactivation.onDeactivate);
       try {
         const { created } = await put().catch(async (error: unknown) => {
           if (!(error instanceof NotUnique)) throw error;
@@ -60,11 +64,14 @@ export async function importUsers(file: string, { tenant, format }: ImportOption
       await turns.finish();
     } catch (error) {
       progress.done();
-      if (!isRedisFailure(error)) throw error;
+      const { message } = (error instanceof Unavailable ? error.cause : error) as Error;
+      if (!(error instanceof Unavailable) && !isRedisFailure(error)) throw error;
       throw new CommandError(
-        `${file}:${reached} The import stopped near this line: ${(error as Error).message}. ${counts.added + counts.replaced} users are in; import the file again, which replaces what is there by the same.`,
+        `${file}:${reached} The import stopped near this line: ${message}. ${counts.added + counts.replaced} users are in; import the file again, which replaces what is there by the same.`,
         { cause: error },
       );
+    } finally {
+      await deactivation.close();
     }
   });
 

@@ -1,4 +1,5 @@
 /** One SCIM User resource, into the directory, with the groups that it names. */
+import type { OnDeactivate } from '../../directory/announcement.js';
 import type { Directory } from '../../directory/directory.js';
 import { UnknownMember } from '../../directory/groups.js';
 import { Changed, NotUnique } from '../../directory/users.js';
@@ -6,13 +7,18 @@ import { isObject, readUser } from '../../scim/schemas.js';
 import { ScimError } from '../../scim/scim-error.js';
 
 /** The groups (`display`, else `value`) are made where they are missing; without any named, groups stay as they are. */
-export async function putResource(directory: Directory, tenant: string, resource: unknown) {
+export async function putResource(
+  directory: Directory,
+  tenant: string,
+  resource: unknown,
+  onDeactivate?: OnDeactivate,
+) {
   const groups = isObject(resource) && Array.isArray(resource.groups) ? resource.groups : undefined;
   const names = groups?.flatMap((group: unknown) => {
     const name = isObject(group) ? (group.display ?? group.value) : undefined;
     return typeof name === 'string' && name.trim() !== '' ? name : [];
   });
-  return directory.put(tenant, readUser(resource), names);
+  return directory.put(tenant, readUser(resource), names, onDeactivate);
 }
 
 /** What is wrong with the resource, or undefined where something else failed. Names attributes, never their values. */
