@@ -84,18 +84,53 @@ describe('a file of SCIM Users', () => {
   );
 
   it(
+    'leaves what a line does not name as it is: the externalId, whether the person is active, and the groups',
+    async () => {
+      const before = [
+        { userName: 'ada', externalId: '00u1', title: 'Countess', groups: [{ display: 'Sales' }] },
+        { userName: 'grace', externalId: '00u2', active: false },
+        { userName: 'lin', externalId: '00u3', active: false },
+        { userName: 'kay', externalId: '00u4' },
+      ];
+      const after = [
+        { userName: 'Ada', groups: [] },
+        { userName: 'grace', active: null, displayName: 'Grace' },
+        { userName: 'lin', Active: true, groups: [{}] },
+        { userName: 'kay', ExternalId: null },
+      ];
+      for (const people of [before, after]) {
+        expect((await runCommand(importing('-'), inFolder(jsonLines(people)))).code).toBe(0);
+      }
+      const ada = await named('ada');
+      expect(ada).toMatchObject({ resource: { externalId: '00u1', active: true }, groups: ['Sales'] });
+      expect(ada?.resource.title).toBeUndefined();
+      expect(await directory.groups.ofUser('default', ada?.resource.id ?? '')).toHaveLength(1);
+      expect((await named('grace'))?.resource).toMatchObject({
+        externalId: '00u2',
+        active: false,
+        displayName: 'Grace',
+      });
+      expect((await named('lin'))?.resource).toMatchObject({ externalId: '00u3', active: true });
+      const kay = (await named('kay'))?.resource;
+      expect([kay?.externalId, kay?.active]).toEqual([undefined, true]);
+      await expectAgreement();
+    },
+    RUN_MS,
+  );
+
+  it(
     'takes effect in its order, however many lines are under way',
     async () => {
       // Each is renamed a hundred times; the externalId goes from the one to the other and back.
       const lines = Array.from({ length: 200 }, (_, index) => [
-        { userName: 'ada', displayName: `Ada ${index}`, ...(index % 2 === 0 && { externalId: '00u1' }) },
-        { userName: 'Grace', displayName: `Grace ${index}`, ...(index % 2 === 1 && { externalId: '00u1' }) },
+        { userName: 'ada', displayName: `Ada ${index}`, externalId: index % 2 === 0 ? '00u1' : null },
+        { userName: 'Grace', displayName: `Grace ${index}`, externalId: index % 2 === 1 ? '00u1' : '' },
       ]).flatMap(([ada = {}, grace = {}], index) => (index % 2 === 0 ? [grace, ada] : [ada, grace]));
       // Lin's number is free only when Kay has let go of hers, which takes longer.
       const handedOn = [
         { userName: 'kay', externalId: '00u2' },
         ...Array.from({ length: 9 }, () => ({ userName: 'joan', externalId: '00u3' })),
-        { userName: 'joan' },
+        { userName: 'joan', externalId: null },
         { userName: 'kay', externalId: '00u3' },
         { userName: 'lin', externalId: '00u2' },
       ];

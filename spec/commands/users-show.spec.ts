@@ -67,9 +67,13 @@ describe('users add', () => {
       const again = await run('add', '--user-name', 'ADA', '--email', 'ada@example.com');
       expect(again.stdout).toMatch(/^Replaced user \d+ in tenant default\.\n$/);
       const [[user] = []] = await directory.users.find('default', [{ kind: 'userName', value: 'ada' }]);
-      // Groups stay where none is named; what else is not said has gone.
-      expect(user).toMatchObject({ resource: { userName: 'ADA', active: true }, groups: ['Engineering'] });
-      expect(user?.resource).not.toHaveProperty('externalId');
+      // Groups stay where none is named, and so does the externalId, which Okta knows the person by; what else is not said
+      // has gone.
+      expect(user).toMatchObject({
+        resource: { userName: 'ADA', externalId: '00u1', active: true },
+        groups: ['Engineering'],
+      });
+      expect(user?.resource.emails).toEqual([{ value: 'ada@example.com', primary: true }]);
     },
     RUN_MS,
   );

@@ -7,6 +7,8 @@ import { Changed, createUsers, type Grace, NotUnique } from './users.js';
 
 export type Directory = ReturnType<typeof createDirectory>;
 
+export type PutOptions = { keep?: readonly ('externalId' | 'active')[]; onDeactivate?: OnDeactivate };
+
 /** One Redis, every key under `prefix`. */
 export function createDirectory(redis: RedisClient, prefix: string, grace: Grace) {
   const users = createUsers(redis, prefix, grace);
@@ -40,20 +42,23 @@ export function createDirectory(redis: RedisClient, prefix: string, grace: Grace
 
     /**
      * Adds a user, or replaces the one with the same userName; with `groupNames` the user is in these groups
-     * and no others, which are made where they are missing. Throws NotUnique where another user has the externalId.
+     * and no others, which are made where they are missing. What is to `keep` stays as it is in a user who is there.
+     * Throws NotUnique where another user has the externalId.
      */
     async put(
       tenant: string,
       attributes: UserAttributes,
       groupNames?: readonly string[],
-      onDeactivate: OnDeactivate = async () => {},
+      { keep = [], onDeactivate = async () => {} }: PutOptions = {},
     ): Promise<{ user: UserResource; created: boolean }> {
       const announcement = createAnnouncement(users, tenant, onDeactivate);
       const put = await again(async () => {
         const before = await living(tenant, attributes.userName);
         if (!before) return { user: await users.create(tenant, attributes), created: true };
-        await announcement.make(before, attributes);
-        return { user: await users.replace(tenant, before, attributes), created: false };
+        const kept = Object.fromEntries(keep.map((name) => [name, before[name] ?? attributes[name]]));
+        const next = { ...attributes, ...kept };
+        await announcement.make(before, next);
+        return { user: await users.replace(tenant, before, next), created: false };
       });
       if (groupNames) await setGroups(tenant, put.user.id, groupNames);
       return put;

@@ -6,19 +6,27 @@ import { Changed, NotUnique } from '../../directory/users.js';
 import { isObject, readUser } from '../../scim/schemas.js';
 import { ScimError } from '../../scim/scim-error.js';
 
-/** The groups (`display`, else `value`) are made where they are missing; without any named, groups stay as they are. */
+/**
+ * The groups (`display`, else `value`) are made where they are missing; without any named, groups stay as they are, and so
+ * does what provisioning may know better: the externalId, which null takes away, and whether the person is active.
+ */
 export async function putResource(
   directory: Directory,
   tenant: string,
   resource: unknown,
-  onDeactivate?: OnDeactivate,
+  onDeactivate: OnDeactivate = async () => {},
 ) {
-  const groups = isObject(resource) && Array.isArray(resource.groups) ? resource.groups : undefined;
-  const names = groups?.flatMap((group: unknown) => {
+  const given = isObject(resource) ? resource : {};
+  const names = (Array.isArray(given.groups) ? given.groups : []).flatMap((group: unknown) => {
     const name = isObject(group) ? (group.display ?? group.value) : undefined;
     return typeof name === 'string' && name.trim() !== '' ? name : [];
   });
-  return directory.put(tenant, readUser(resource), names, onDeactivate);
+  const named = Object.entries(given).map(([name, value]) => [name.toLowerCase(), value] as const);
+  const keep = [
+    ...(named.some(([name]) => name === 'externalid') ? [] : ['externalId' as const]),
+    ...(named.some(([name, value]) => name === 'active' && value !== null) ? [] : ['active' as const]),
+  ];
+  return directory.put(tenant, readUser(resource), names.length > 0 ? names : undefined, { keep, onDeactivate });
 }
 
 /** What is wrong with the resource, or undefined where something else failed. Names attributes, never their values. */
