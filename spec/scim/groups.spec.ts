@@ -195,6 +195,28 @@ describe('a push', () => {
   });
 });
 
+describe('a replacement', () => {
+  it('that says nothing of members keeps them', async () => {
+    const id = await client.createGroup(freshName(), [ada, grace]);
+    const name = freshName();
+    const { status, body: group } = await client.put(`/Groups/${id}`, body(name));
+    expect([status, group.displayName]).toEqual([200, name]);
+    expect(new Set(group.members.map(({ value }: { value: string }) => value))).toEqual(new Set([ada, grace]));
+    expect(await groupsOf(ada)).toContain(name);
+  });
+
+  it.each([
+    ['an empty list', { members: [] }],
+    ['null', { members: null }],
+    ['an empty list in other letters', { MEMBERS: [] }],
+  ])('by %s of members takes everybody out', async (_, none) => {
+    const name = freshName();
+    const id = await client.createGroup(name, [ada]);
+    expect((await client.put(`/Groups/${id}`, body(name, none))).body.members).toEqual([]);
+    expect(await groupsOf(ada)).not.toContain(name);
+  });
+});
+
 describe('a patch that is refused', () => {
   it.each<[string, (taken: string) => object[], number, string]>([
     [

@@ -61,7 +61,8 @@ export function createGroupsRouter({ directory: { groups }, redis, prefix, baseO
   router.put('/Groups/:id', async (req, res) => {
     const project = readProjection(req.query);
     const { attributes, members } = readGroup(req.body);
-    await change(req, () => ({ attributes, members: { add: [], remove: [], replace: members } }));
+    // RFC 7644 §3.5.1 leaves what is omitted to us: apps are assigned by members, and a new name says nothing of them.
+    await change(req, () => ({ attributes, members: { add: [], remove: [], ...(members && { replace: members }) } }));
     sendResource(res, 200, await viewOne(req, await read(req)), project);
   });
 

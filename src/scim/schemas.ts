@@ -42,16 +42,18 @@ export function checkUser({ externalId, ...user }: UserAttributes): UserAttribut
   return checked;
 }
 
-export type GroupBody = { attributes: GroupAttributes; members: string[] };
+/** `members` are undefined where the client says nothing of them. */
+export type GroupBody = { attributes: GroupAttributes; members: string[] | undefined };
 
 /** A group as a client sends it; `members` once each. Throws a ScimError. */
 export function readGroup(body: unknown): GroupBody {
   const given = Object.entries(readObject(body, [GROUP_SCHEMA]));
   const isMembers = (name: string) => name.toLowerCase() === 'members';
+  const members = given.find(([name]) => isMembers(name));
   const own = Object.fromEntries(given.filter(([name]) => !isMembers(name)));
   return {
     attributes: checkGroup((readValue(groupAttributes, own) ?? {}) as GroupAttributes),
-    members: readMembers(given.find(([name]) => isMembers(name))?.[1]),
+    members: members && readMembers(members[1]),
   };
 }
 
