@@ -23,7 +23,7 @@ import { readProjection, shows } from './projection.js';
 import { readGroup } from './schemas.js';
 import { ScimError } from './scim-error.js';
 
-/** An answer holds so many members, or those of one group. */
+/** An answer holds so many members, or those of its first group. */
 const MAX_LISTED_MEMBERS = 50_000;
 
 export type GroupsDependencies = {
@@ -164,20 +164,25 @@ export function createGroupsRouter({ directory: { groups }, redis, prefix, baseO
     return only as object;
   }
 
-  /** As many of the groups as their members leave room for; a page may be shorter than asked (RFC 7644 §3.4.2.4). */
+  /**
+   * Every group, and the members of as many as an answer holds. The others go without: that is no list of none, and
+   * whoever reads one of them gets its members. A page with fewer groups, which RFC 7644 §3.4.2.4 has, loses them for
+   * Okta, whose next page begins after as many as it has asked for.
+   */
   async function view(req: Request, resources: GroupResource[]): Promise<object[]> {
     const tenant = tenantOf(req);
     const base = baseOf(req);
     if (!shows(req.query, 'members')) return resources.map((group) => toView(group, undefined, base));
     const counts = await Promise.all(resources.map(({ id }) => groups.memberCount(tenant, id)));
     let room = MAX_LISTED_MEMBERS;
-    const shown = resources.filter((_, index) => {
-      const fits = index === 0 || room >= (counts[index] ?? 0);
-      room = fits ? room - (counts[index] ?? 0) : -1;
-      return fits;
+    const members = resources.map(({ id }, index) => {
+      const count = counts[index] ?? 0;
+      if (index > 0 && room < count) return undefined;
+      room = Math.max(0, room - count);
+      return groups.members(tenant, id);
     });
-    const members = await Promise.all(shown.map(({ id }) => groups.members(tenant, id)));
-    return shown.map((group, index) => toView(group, members[index], base));
+    const known = await Promise.all(members);
+    return resources.map((group, index) => toView(group, known[index], base));
   }
 
   return router;
