@@ -15,6 +15,8 @@ const ada: UserResource = {
 
 const op = (more: object) => ({ op: 'replace', path: 'title', value: 'x', ...more });
 
+const terms = (count: number) => Array.from({ length: count }, (_, n) => `value ew "${n}x"`).join(' or ');
+
 const refused: [title: string, body: unknown, scimType: string][] = [
   ['no body', undefined, 'invalidSyntax'],
   ['an array', [], 'invalidSyntax'],
@@ -39,6 +41,21 @@ const refused: [title: string, body: unknown, scimType: string][] = [
   ['the URN of users alone', { Operations: [op({ path: USER, value: {} })] }, 'invalidPath'],
   ['a filter on one value', { Operations: [op({ path: 'title[value eq "x"]' })] }, 'invalidPath'],
   ['a path of RFC 6901', { Operations: [op({ path: '/title' })] }, 'invalidPath'],
+  [
+    'more than 200 terms in all its paths',
+    { Operations: Array(6).fill({ op: 'remove', path: `emails[${terms(40)}]` }) },
+    'tooMany',
+  ],
+  [
+    'more than 200 terms in names without a path',
+    {
+      Operations: Array.from({ length: 6 }, (_, n) => ({
+        op: 'replace',
+        value: { [`emails[value eq "ada@work.example" or ${terms(40)}].display`]: `${n}` },
+      })),
+    },
+    'tooMany',
+  ],
   ['an index', { Operations: [op({ path: 'emails[0].value' })] }, 'invalidFilter'],
   ['an open bracket', { Operations: [op({ path: 'emails[type eq "work"' })] }, 'invalidPath'],
   ['a filter that is none', { Operations: [op({ path: 'emails[type]' })] }, 'invalidFilter'],
@@ -127,6 +144,11 @@ describe('a patch with', () => {
     expect(refusal).toMatchObject({ name: 'ScimError', status: 400, scimType });
     expect(ada).toEqual(before);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  it('200 terms in all its paths is none of them', () => {
+    const operations = Array(5).fill({ op: 'remove', path: `emails[${terms(40)}]` });
+    expect(patchUser(ada, { Operations: operations }).emails).toEqual(ada.emails);
   });
 
   it('more than 100 addresses, a few at a time, is refused', () => {

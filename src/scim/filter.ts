@@ -20,7 +20,6 @@ export function parseFilter(text: string, attribute: Attribute): Filter {
   const outline = text.replace(/"(?:[^"\\]|\\.)*"/gs, (quoted) => `"${strings.push(unquoted(quoted)) - 1}"`);
   // The parser would take `emails[type eq "work"].value eq "x"` for two conditions on any two addresses.
   if (/\]\s*\./.test(outline) || outline.replace(/"\d+"/g, '').includes('"')) throw invalid();
-  let terms = 0;
 
   function checked(filter: Filter, within: Attribute): Filter {
     switch (filter.op) {
@@ -32,7 +31,6 @@ export function parseFilter(text: string, attribute: Attribute): Filter {
       case '[]':
         return { ...filter, valFilter: checked(filter.valFilter, attributeAt(within, filter.attrPath) ?? within) };
       case 'pr':
-        terms++;
         return filter;
       case 'eq':
       case 'ne':
@@ -43,7 +41,6 @@ export function parseFilter(text: string, attribute: Attribute): Filter {
       case 'ge':
       case 'lt':
       case 'le': {
-        terms++;
         const { op, attrPath } = filter;
         const compValue = typeof filter.compValue === 'string' ? strings[Number(filter.compValue)] : filter.compValue;
         // Booleans, binary values and null have no order and no substrings (RFC 7644 §3.4.2.2).
@@ -62,10 +59,25 @@ export function parseFilter(text: string, attribute: Attribute): Filter {
 
   try {
     const filter = checked(parse(outline), attribute);
-    if (terms > MAX_TERMS) throw invalid(`The filter has more than ${MAX_TERMS} terms.`);
+    if (termsOf(filter) > MAX_TERMS) throw invalid(`The filter has more than ${MAX_TERMS} terms.`);
     return filter;
   } catch (error) {
     throw error instanceof ScimError ? error : invalid(undefined, error);
+  }
+}
+
+/** How many comparisons there are. */
+export function termsOf(filter: Filter): number {
+  switch (filter.op) {
+    case 'and':
+    case 'or':
+      return filter.filters.reduce((sum, one) => sum + termsOf(one), 0);
+    case 'not':
+      return termsOf(filter.filter);
+    case '[]':
+      return termsOf(filter.valFilter);
+    default:
+      return 1;
   }
 }
 

@@ -10,13 +10,16 @@ import {
   readValue,
   userAttributes,
 } from './attributes.js';
-import { type Filter, matches } from './filter.js';
+import { type Filter, matches, termsOf } from './filter.js';
 import { type Operation, readOperations } from './patch.js';
 import { type Path, parsePath } from './path.js';
 import { checkUser } from './schemas.js';
 import { ScimError } from './scim-error.js';
 
 const MAX_OPERATIONS = 100;
+
+/** In all paths of a body: each is compared with each of up to a hundred values, while nobody else is served. */
+const MAX_TERMS = 200;
 
 type Complex = Record<string, unknown>;
 type Change = { op: Operation['op']; value: unknown };
@@ -25,9 +28,10 @@ type Change = { op: Operation['op']; value: unknown };
 export function patchUser(before: UserResource, body: unknown): UserAttributes {
   const { id, meta: _meta, deletedAt: _deletedAt, ...attributes } = before;
   const user: Complex = attributes;
+  const pathOf = createPaths();
   for (const operation of readOperations(body, MAX_OPERATIONS)) {
     if (operation.path !== undefined) {
-      const path = parsePath(operation.path, userAttributes);
+      const path = pathOf(operation.path);
       if (path.attribute.readOnly || path.sub?.readOnly) {
         throw new ScimError(400, 'mutability', `${operation.path} cannot be changed.`);
       }
@@ -36,17 +40,28 @@ export function patchUser(before: UserResource, body: unknown): UserAttributes {
     }
     for (const [name, value] of Object.entries(operation.value)) {
       if (name === 'id' && value !== id) throw new ScimError(400, 'mutability', 'id cannot be changed.');
-      const path = knownPath(name);
+      const path = knownPath(name, pathOf);
       if (path) applyTo(user, path, { op: operation.op, value });
     }
   }
   return checkUser(user as UserAttributes);
 }
 
+/** Reads the paths of one body, which have a limit in common. Throws a ScimError. */
+function createPaths(): (text: string) => Path {
+  let terms = 0;
+  return (text) => {
+    const path = parsePath(text, userAttributes);
+    terms += path.filter ? termsOf(path.filter) : 0;
+    if (terms > MAX_TERMS) throw new ScimError(400, 'tooMany', `The paths have more than ${MAX_TERMS} terms in all.`);
+    return path;
+  };
+}
+
 /** Okta sends the whole resource back; Entra has paths for names. What cannot be set is left out, as in a PUT. */
-function knownPath(name: string): Path | undefined {
+function knownPath(name: string, pathOf: (text: string) => Path): Path | undefined {
   try {
-    const path = parsePath(name, userAttributes);
+    const path = pathOf(name);
     return path.attribute.readOnly || path.sub?.readOnly ? undefined : path;
   } catch (error) {
     if (error instanceof ScimError && error.scimType === 'invalidPath') return undefined;
