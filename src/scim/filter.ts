@@ -185,6 +185,8 @@ export function attributeAt(attribute: Attribute, path: string): Attribute | und
 
 /** `emails.value`, with or without the core schema's URN; the enterprise extension is a member of its own. */
 export function segments(path: string): string[] {
+  // Asked of each path for each value: most have no URN.
+  if (!path.includes(':')) return path.split('.');
   const lower = path.toLowerCase();
   for (const core of [USER_SCHEMA, GROUP_SCHEMA]) {
     if (lower.startsWith(`${core.toLowerCase()}:`)) return path.slice(core.length + 1).split('.');
