@@ -8,7 +8,7 @@ import { expectDocumented } from './support/documented.js';
 import { eventually } from './support/eventually.js';
 import { ADMIN_TOKEN, configOf, PUBLIC_URL, startGateway } from './support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from './support/okta.js';
-import { examples, mismatches } from './support/openapi.js';
+import { examples, mismatches, operations } from './support/openapi.js';
 import { createOutcomes } from './support/outcome.js';
 import { answer, startTargetApp, type TargetApp } from './support/target-app.js';
 
@@ -407,6 +407,68 @@ describe('the other routes answer', () => {
       expectDocumented(one, 404, await scim('get', `${path}/none`));
     }
   });
+});
+
+describe('provisioning answers', () => {
+  const scim = (
+    method: 'get' | 'post' | 'put' | 'patch' | 'delete',
+    path: string,
+    body: object,
+    headers: Record<string, string> = {},
+  ) => {
+    const one = request(gateway.url)
+      [method](`/scim/v2${path}`)
+      .set('authorization', `Bearer ${SCIM_TOKEN}`)
+      .set(headers);
+    return method === 'get' || method === 'delete'
+      ? one
+      : one.set('content-type', 'application/scim+json').send(JSON.stringify(body));
+  };
+  const kinds = [
+    ['User', { userName: 'lin' }, { userName: 'lin', title: 'x' }, { title: 'y' }],
+    ['Group', { displayName: 'Lin' }, { displayName: 'Lin 2' }, { displayName: 'Lin 3' }],
+  ] as const;
+
+  it.each(kinds)('all of which the document has, of a %s', async (kind, fresh, replacement, value) => {
+    const patch = { Operations: [{ op: 'replace', value }] };
+    const created = await scim('post', `/${kind}s?attributes=id`, fresh);
+    expectDocumented(`create${kind}`, 201, created);
+    const { id } = JSON.parse(created.text);
+    const path = `/${kind}s/${id}`;
+    const both = '?attributes=id&excludedAttributes=id';
+    const packed = { 'content-encoding': 'gzip' };
+    expectDocumented(`read${kind}`, 200, await scim('get', `${path}?attributes=id`, {}));
+    expectDocumented(`read${kind}`, 400, await scim('get', `${path}${both}`, {}));
+    const { headers } = await scim('get', path, {});
+    expectDocumented(`read${kind}`, 304, await scim('get', path, {}, { 'if-none-match': headers.etag ?? '' }));
+    for (const [operation, method, at, body] of [
+      [`create${kind}`, 'post', `/${kind}s`, fresh],
+      [`replace${kind}`, 'put', path, replacement],
+      [`patch${kind}`, 'patch', path, patch],
+    ] as const) {
+      expectDocumented(operation, 400, await scim(method, at + both, body));
+      expectDocumented(operation, 415, await scim(method, at, body, packed));
+      expectDocumented(operation, 413, await scim(method, at, { x: ' '.repeat(16 * 1024 * 1024) }));
+    }
+    expectDocumented(`replace${kind}`, 200, await scim('put', `${path}?excludedAttributes=meta`, replacement));
+    expectDocumented(`patch${kind}`, 200, await scim('patch', `${path}?attributes=id,meta`, patch));
+    const stale = { 'if-match': 'W/"999"' };
+    expectDocumented(`delete${kind}`, 412, await scim('delete', path, {}, stale));
+    expectDocumented(`delete${kind}`, 400, await scim('delete', `/${kind}s/%ZZ`, {}));
+    expectDocumented(`delete${kind}`, 204, await scim('delete', path, {}));
+  });
+
+  it.each(kinds.flatMap(([kind]) => ['list', 'create', 'read', 'replace', 'patch'].map((act) => [act, kind])))(
+    'with what is asked of it, which the document says: %s %s',
+    (act, kind) => {
+      const id = act === 'list' ? `list${kind}s` : `${act}${kind}`;
+      const documented = operations().find(({ operation }) => operation.operationId === id)?.operation;
+      const { parameters = [] } = (documented ?? {}) as { parameters?: { name: string; in: string }[] };
+      const names = parameters.map((one) => `${one.in} ${one.name}`);
+      expect(names).toEqual(expect.arrayContaining(['query attributes', 'query excludedAttributes']));
+      if (act === 'read') expect(names).toContain('header If-None-Match');
+    },
+  );
 });
 
 describe('the messages that are sent are those of the document', () => {
