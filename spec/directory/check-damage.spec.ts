@@ -68,6 +68,12 @@ const damages: [what: string, damage: () => Promise<unknown>, reported: string, 
     () => '2 users',
   ],
   [
+    'a userName leads to one too many who is deleted',
+    () => entry('userName', 'ada', `${gone()} ${ada()}`),
+    'dead_entry',
+    gone,
+  ],
+  [
     'a user is gone, with the places left',
     () => redis.hdel(own('users'), grace()),
     'dead_entry dead_entry dead_entry membership',

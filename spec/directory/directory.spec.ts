@@ -220,6 +220,40 @@ describe('a deleted user', () => {
     }
   });
 
+  it('is found beside the living one, whoever went last first, and again once that one has another name', async () => {
+    const tenant = freshTenant();
+    const attributes = { userName: 'ada', externalId: '00u1', emails: values('ada@example.com') };
+    const ids: string[] = [];
+    for (let life = 0; life < 3; life++) {
+      const { user } = await directory.put(tenant, attributes);
+      ids.unshift(user.id);
+      now += 1_000;
+      if (life < 2) await users.remove(tenant, user);
+    }
+    const lookups = [
+      { kind: 'userName', value: 'ADA' },
+      { kind: 'externalId', value: '00u1' },
+      { kind: 'email', value: 'ada@example.com' },
+    ] as const;
+    const [young, ...gone] = ids;
+    for (const found of await users.findWithDeleted(tenant, [...lookups])) {
+      expect(found.living.map(({ resource }) => resource.id)).toEqual([young]);
+      expect(found.deleted.map(({ resource }) => resource.id)).toEqual(gone);
+    }
+    await directory.put(tenant, attributes);
+    const before = (await users.get(tenant, young as string)) as UserResource;
+    await expect(users.create(tenant, { userName: 'ada' })).rejects.toBeInstanceOf(NotUnique);
+    await users.replace(tenant, before, { userName: 'ada.king' });
+    for (const { kind, value } of lookups.slice(0, 2)) {
+      expect(await findOne(tenant, kind, value)).toEqual([expect.objectContaining({ id: gone[0] })]);
+    }
+    expect(await findOne(tenant, 'email', 'ada@example.com')).toHaveLength(2);
+    now += GRACE_MS + 1;
+    for (const found of await users.findWithDeleted(tenant, [...lookups])) {
+      expect(found).toEqual({ living: [], deleted: [] });
+    }
+  });
+
   it('goes for good when the grace is over', async () => {
     const tenant = freshTenant();
     const { user } = await directory.put(tenant, { userName: 'ada', emails: values('ada@example.com') });

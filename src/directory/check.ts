@@ -12,11 +12,9 @@ import {
   type Verdict,
 } from './check-reader.js';
 import { type Identifier, identifiersOf, type UserResource } from './user.js';
+import { isUnique, kinds } from './user-scripts.js';
 
 export type { Disagreement } from './check-reader.js';
-
-const kinds = ['externalId', 'userName', 'email', 'phone'] as const satisfies Identifier['kind'][];
-const isUnique = (kind: Identifier['kind']) => kind === 'externalId' || kind === 'userName';
 
 /** Everything once, while others may be writing: nothing is reported that was only on its way from one state to another. */
 export async function* checkDirectory(options: ReaderOptions): AsyncGenerator<Disagreement> {
@@ -81,7 +79,7 @@ function orderProblems(
 function indexProblems({ resource, identifiers }: StoredUser, entries: Reply[]): Disagreement[] {
   return identifiers.flatMap(({ kind, value }, index): Disagreement[] => {
     if (idsOf(entries[index]).includes(resource.id)) return [];
-    // A successor may have taken the identifier over from a deleted user, and may have given it up since.
+    // Where it was taken over from a deleted user, the entry was not always shared.
     if (isUnique(kind) && resource.deletedAt !== undefined) return [];
     return [{ kind: 'not_indexed', problem: `user ${resource.id}: is not found by the ${kind} ${value}` }];
   });
@@ -103,14 +101,16 @@ async function* checkIndex({ key, pairs, judged }: Reader, kind: Identifier['kin
           kind: 'dead_entry',
           problem: `${kind} ${value}: ${problem}`,
         });
-        const problems = idsOf(ids).flatMap((id, index) => {
-          const owned = parseUser(texts[index], id)?.identifiers ?? [];
-          return owned.some((one) => one.kind === kind && one.value === value)
+        const named = idsOf(ids).map((id, index) => ({ id, user: parseUser(texts[index], id) }));
+        const problems = named.flatMap(({ id, user }) =>
+          user?.identifiers.some((one) => one.kind === kind && one.value === value)
             ? []
-            : dead(`leads to ${id}, which is no user with this ${kind}`);
-        });
-        const several = isUnique(kind) && idsOf(ids).length !== 1;
-        return several ? [...problems, dead(`leads to ${idsOf(ids).length} users`)] : problems;
+            : dead(`leads to ${id}, which is no user with this ${kind}`),
+        );
+        // The deleted keep theirs beside whoever has it now.
+        const present = named.filter(({ user }) => user?.resource.deletedAt === undefined);
+        const several = isUnique(kind) && (named.length === 0 || present.length > 1);
+        return several ? [...problems, dead(`leads to ${present.length} users`)] : problems;
       },
     );
   }

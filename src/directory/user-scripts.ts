@@ -1,15 +1,19 @@
 /** What Redis does with users in one step each: find them with their groups, and write one with all its indexes. */
 import type { Identifier } from './user.js';
 
-// The first two are unique in a tenant; an e-mail address or a phone number may be shared by several users.
+// The first two are unique among the living of a tenant, and the deleted keep theirs beside them until the grace is
+// over; an e-mail address or a phone number may be shared by several users.
 export const kinds = ['externalId', 'userName', 'email', 'phone'] as const satisfies Identifier['kind'][];
 const UNIQUE_KINDS = 2;
+export const isUnique = (kind: Identifier['kind'] | 'id') => kind !== 'email' && kind !== 'phone';
 export const FIRST_INDEX = 2;
 
 // KEYS: users, one index per kind, user-order, deleted. All keys of a tenant share one hash slot.
+// ARGV: end of the grace, how many living and how many deleted are wanted of each, then pairs of index and value.
+// Answers with both lists for each pair; of the deleted, who went last is the first.
 export const FIND = `
 local base = string.sub(KEYS[1], 1, -6)
-local deleted, since, limit = KEYS[#KEYS], ARGV[1], tonumber(ARGV[2])
+local deleted, since, limit, deletedLimit = KEYS[#KEYS], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local function groups(id)
   local names = {}
   for _, former in ipairs(redis.call('ZRANGEBYSCORE', base .. 'former-groups:' .. id, since, '+inf')) do
@@ -24,20 +28,30 @@ local function groups(id)
   end
   return names
 end
+local function read(id)
+  local user = redis.call('HGET', KEYS[1], id)
+  return user and { user, groups(id) } or nil
+end
 local found = {}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local ids = ARGV[i] == 'id' and ARGV[i + 1] or redis.call('HGET', KEYS[tonumber(ARGV[i])], ARGV[i + 1])
-  local live, dead = {}, {}
+  local living, gone = {}, {}
   for id in string.gmatch(ids or '', '%S+') do
-    local gone = redis.call('ZSCORE', deleted, id)
-    local into = gone and dead or live
-    if #into < limit and (not gone or tonumber(gone) >= tonumber(since)) then
-      local user = redis.call('HGET', KEYS[1], id)
-      if user then into[#into + 1] = { user, groups(id) } end
+    local at = redis.call('ZSCORE', deleted, id)
+    if not at then
+      living[#living + 1] = read(id)
+      if #living == limit then break end
+    elseif tonumber(at) >= tonumber(since) then
+      gone[#gone + 1] = { id = id, at = tonumber(at), place = #gone }
     end
-    if #live == limit then break end
   end
-  found[#found + 1] = #live > 0 and live or dead
+  table.sort(gone, function(a, b)
+    if a.at == b.at then return a.place > b.place end
+    return a.at > b.at
+  end)
+  local dead = {}
+  for place = 1, math.min(#gone, deletedLimit) do dead[#dead + 1] = read(gone[place].id) end
+  found[#found + 1] = { living, dead }
 end
 return found`;
 
@@ -52,8 +66,10 @@ local order, deleted = KEYS[#KEYS - 1], KEYS[#KEYS]
 if (redis.call('HGET', KEYS[1], id) or '') ~= before then return 'changed' end
 for i = last + 1, #ARGV, 2 do
   local index = tonumber(ARGV[i])
-  local owner = index < ${FIRST_INDEX + UNIQUE_KINDS} and redis.call('HGET', KEYS[index], ARGV[i + 1])
-  if owner and owner ~= id and not redis.call('ZSCORE', deleted, owner) then return ARGV[i] end
+  local owners = index < ${FIRST_INDEX + UNIQUE_KINDS} and redis.call('HGET', KEYS[index], ARGV[i + 1]) or ''
+  for owner in string.gmatch(owners, '%S+') do
+    if owner ~= id and not redis.call('ZSCORE', deleted, owner) then return ARGV[i] end
+  end
 end
 for i = 8, last, 2 do
   local key, value = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
@@ -65,7 +81,7 @@ for i = 8, last, 2 do
 end
 for i = last + 1, #ARGV, 2 do
   local index, value = tonumber(ARGV[i]), ARGV[i + 1]
-  local ids = index >= ${FIRST_INDEX + UNIQUE_KINDS} and redis.call('HGET', KEYS[index], value)
+  local ids = redis.call('HGET', KEYS[index], value)
   redis.call('HSET', KEYS[index], value, ids and (ids .. ' ' .. id) or id)
 end
 if after == '' then

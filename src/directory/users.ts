@@ -9,10 +9,13 @@ import {
   type UserAttributes,
   type UserResource,
 } from './user.js';
-import { FIND, FIRST_INDEX, kinds, WRITE } from './user-scripts.js';
+import { FIND, FIRST_INDEX, isUnique, kinds, WRITE } from './user-scripts.js';
 
 /** One thing to look for: the user with this id, or the users that an identifier names. */
 export type Lookup = Identifier | { kind: 'id'; value: string };
+
+/** Who lives, and who was deleted within the grace, the last of them first. */
+export type Found = { living: User[]; deleted: User[] };
 
 /** Two users, or two groups, of one tenant may not share this attribute. */
 export class NotUnique extends Error {
@@ -53,19 +56,28 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
   const orderKey = (tenant: string) => keys(tenant).at(-2) as string;
   const deletedKey = (tenant: string) => keys(tenant).at(-1) as string;
 
-  /**
-   * The users that each lookup finds, in one round trip: the living, else the deleted. At most two each unless
-   * `limit` says otherwise, since two are already ambiguous.
-   */
-  async function find(tenant: string, lookups: Lookup[], limit = 2): Promise<User[][]> {
+  /** The users that each lookup finds, in one round trip. At most two living ones each unless `limit` says otherwise. */
+  async function findWithDeleted(tenant: string, lookups: Lookup[], limit = 2, deletedLimit = 100): Promise<Found[]> {
     const args = lookups.flatMap(({ kind, value }) =>
       kind === 'id' ? ['id', value.replace(/\s/g, '')] : [keyNumber(kind), canonical(kind, value)],
     );
-    const found = (await commands.userFind(...keys(tenant), String(now() - graceMs), String(limit), ...args)) as [
-      string,
-      string[],
-    ][][];
-    return found.map((users) => users.map(([resource, groups]) => ({ resource: JSON.parse(resource), groups })));
+    const limits = [limit, deletedLimit].map(String);
+    const found = await commands.userFind(...keys(tenant), String(now() - graceMs), ...limits, ...args);
+    const parse = (list: [string, string[]][]) =>
+      list.map(([resource, groups]): User => ({ resource: JSON.parse(resource), groups }));
+    return (found as [string, string[]][][][]).map(([living = [], deleted = []]) => ({
+      living: parse(living),
+      deleted: parse(deleted),
+    }));
+  }
+
+  /** The living, else the deleted: two are already ambiguous, but what only one may have is who had it last. */
+  async function find(tenant: string, lookups: Lookup[], limit = 2): Promise<User[][]> {
+    const found = await findWithDeleted(tenant, lookups, limit, limit);
+    return found.map(({ living, deleted }, index) => {
+      if (living.length > 0) return living;
+      return isUnique(lookups[index]?.kind ?? 'id') ? deleted.slice(0, 1) : deleted;
+    });
   }
 
   async function get(tenant: string, id: string): Promise<UserResource | undefined> {
@@ -106,6 +118,7 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
 
   return {
     find,
+    findWithDeleted,
     get,
 
     /** Throws NotUnique. */
