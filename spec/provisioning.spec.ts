@@ -265,6 +265,25 @@ describe('a person who was deleted', () => {
     expect(await reached(byEmail(ada.userName))).toEqual([`intranet ${ada.userName}`]);
     expect(await reached(byId(`${ada.externalId}-new`))).toEqual([`intranet ${ada.userName}`]);
     expect(await reached(byId(ada.externalId))).toEqual([`build ${ada.externalId}`, `intranet ${ada.userName}`]);
+    await scim.delete(`/Users/${young}`);
+    for (const subject of [byEmail(ada.userName), byId(`${ada.externalId}-new`)]) {
+      expect(await reached(subject)).toEqual([`intranet ${ada.userName}`]);
+      expect((await revocations('default'))[0]).toMatchObject({ user: young });
+    }
+    expect(await reached(byId(ada.externalId))).toEqual([`build ${ada.externalId}`, `intranet ${ada.userName}`]);
+    expect((await revocations('default'))[0]).toMatchObject({ user: old });
+  });
+
+  it('is not mistaken for whoever has the address now beside another', async () => {
+    const [ada, boss] = [person(), person()];
+    const gone = await create(scim, ada);
+    const emails = [...boss.emails, { value: ada.userName, type: 'other', primary: false }];
+    await create(scim, { ...boss, emails });
+    await scim.delete(`/Users/${gone}`);
+    const before = await revocations('default');
+    expect((await revoke(byEmail(ada.userName))).status).toBe(422);
+    expect(await revocations('default')).toEqual(before);
+    expect(await reached(byEmail(boss.userName))).toEqual([`intranet ${boss.userName}`]);
   });
 });
 

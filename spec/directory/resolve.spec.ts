@@ -8,7 +8,8 @@ import type { UserAttributes } from '../../src/directory/user.js';
 const OKTA = 'https://acme.okta.com';
 const prefix = `spec-${randomUUID().slice(0, 8)}`;
 const redis = new Redis(process.env.TEST_REDIS_URL as string);
-const { put, users } = createDirectory(redis, prefix, { graceMs: 86_400_000, now: Date.now });
+let now = Date.now();
+const { put, users } = createDirectory(redis, prefix, { graceMs: 86_400_000, now: () => now });
 const policy: SubjectPolicy = {
   subjectIssuers: [OKTA],
   identifiers: ['externalId', 'userName'],
@@ -64,6 +65,27 @@ async function whom(subjectIdentifier: SubjectIdentifier, over: Partial<SubjectP
 
 const issSub = (sub: string, iss = OKTA) => ({ format: 'iss_sub', iss, sub }) as const;
 const email = (address: string) => ({ format: 'email', email: address }) as const;
+const opaque = (id: string) => ({ format: 'opaque', id }) as const;
+const account = (name: string) => ({ format: 'account', uri: `acct:${name}` }) as const;
+const phone = (phone_number: string) => ({ format: 'phone_number', phone_number }) as const;
+
+/** A tenant of its own with these people in it; whose `gone` is set were deleted, one after the other. */
+async function tenantOf<Name extends string>(people: Record<Name, Person>) {
+  const tenant = `t-${randomUUID().slice(0, 8)}`;
+  const ids = {} as Record<Name, string>;
+  for (const [name, { gone: isGone, ...attributes }] of Object.entries<Person>(people)) {
+    const { user } = await put(tenant, attributes);
+    ids[name as Name] = user.id;
+    now += 1_000;
+    if (isGone) await users.remove(tenant, user);
+  }
+  return { ids, whom: (one: SubjectIdentifier, over: Partial<SubjectPolicy> = {}) => whom(one, over, tenant) };
+}
+
+type Person = UserAttributes & { gone?: true };
+
+const addresses = (...list: string[]) => list.map((value, index) => ({ value, primary: index === 0 }));
+const ambiguous = { refused: 'ambiguous_subject' };
 
 describe('one user is named', () => {
   it.each<[string, SubjectIdentifier, () => string]>([
@@ -167,6 +189,154 @@ describe('more than one user is named', () => {
     ['aliases, one of them shared', aliases(issSub('00u1ada'), email('desk@example.com'))],
   ])('by %s, which is ambiguous', async (_what, subjectIdentifier) => {
     expect(await whom(subjectIdentifier)).toEqual({ refused: 'ambiguous_subject' });
+  });
+});
+
+describe('an address that a living user has beside another, and that was the first of one who is gone', () => {
+  const people = {
+    ada: { userName: 'ada', externalId: '00uA', emails: addresses('ada@example.com'), gone: true },
+    boss: { userName: 'boss', externalId: '00uB', emails: addresses('boss@example.com', 'ada@example.com') },
+  } as const satisfies Record<string, Person>;
+
+  it.each<[string, SubjectIdentifier, Partial<SubjectPolicy>]>([
+    ['email', email('ada@example.com'), {}],
+    ['email in exactly these letters', email('ada@example.com'), { emailLocalPart: 'exact' }],
+    ['account', account('ada@example.com'), {}],
+    ['iss_sub where an address may be one', issSub('ada@example.com'), { identifiers: ['externalId', 'email'] }],
+    ['opaque where an address may be one', opaque('ada@example.com'), { identifiers: ['email'] }],
+    ['aliases that name the gone', aliases(email('ada@example.com'), issSub('00uA')), {}],
+  ])('names nobody by %s', async (_what, subjectIdentifier, over) => {
+    const { whom: named } = await tenantOf(people);
+    expect(await named(subjectIdentifier, over)).toEqual(ambiguous);
+  });
+
+  it('names nobody where the first address is the first in the list and nothing says so', async () => {
+    const { whom: named } = await tenantOf({
+      ada: { userName: 'ada', emails: [{ value: 'ada@example.com' }, { value: 'a@example.com' }], gone: true },
+      boss: { userName: 'boss', emails: [{ value: 'boss@example.com' }, { value: 'ADA@example.com' }] },
+    });
+    expect(await named(email('ada@example.com'))).toEqual(ambiguous);
+  });
+
+  it('names nobody where the gone had it as a userName, which is another kind', async () => {
+    const { whom: named } = await tenantOf({ ...people, ada: { userName: 'ada@example.com', gone: true } });
+    const over: Partial<SubjectPolicy> = { identifiers: ['userName', 'email'] };
+    expect(await named(issSub('ada@example.com'), over)).toEqual(ambiguous);
+    expect(await named(account('ada@example.com'))).toEqual(ambiguous);
+  });
+
+  it('names the living one by every other name, and the gone by theirs', async () => {
+    const { ids, whom: named } = await tenantOf(people);
+    expect(await named(email('boss@example.com'))).toEqual({ user: ids.boss });
+    expect(await named(issSub('00uB'))).toEqual({ user: ids.boss });
+    expect(await named(aliases(email('ada@example.com'), issSub('00uB')))).toEqual({ user: ids.boss });
+    expect(await named(issSub('00uA'))).toEqual({ user: ids.ada });
+  });
+
+  it('names the living one whose first address it has become', async () => {
+    const emails = addresses('ada@example.com', 'boss@example.com');
+    const { ids, whom: named } = await tenantOf({ ...people, boss: { ...people.boss, emails } });
+    expect(await named(email('ada@example.com'))).toEqual({ user: ids.boss });
+  });
+
+  it.each([
+    ['userName', { userName: 'ADA' }],
+    ['externalId', { externalId: '00uA' }],
+  ])('names the living one who is the same person, by the %s', async (_what, same) => {
+    const { ids, whom: named } = await tenantOf({ ...people, boss: { ...people.boss, ...same } });
+    expect(await named(email('ada@example.com'))).toEqual({ user: ids.boss });
+  });
+
+  it('names the living one where the gone had it beside another too', async () => {
+    const emails = addresses('a@example.com', 'ada@example.com');
+    const { ids, whom: named } = await tenantOf({ ...people, ada: { ...people.ada, emails } });
+    expect(await named(email('ada@example.com'))).toEqual({ user: ids.boss });
+  });
+
+  it('names the living one once the grace is over', async () => {
+    const { ids, whom: named } = await tenantOf(people);
+    now += 86_400_000;
+    expect(await named(email('ada@example.com'))).toEqual({ user: ids.boss });
+  });
+});
+
+describe('somebody who was deleted more than once', () => {
+  const ada = { userName: 'ada', externalId: '00uA', emails: addresses('ada@example.com') };
+  const everyName = [email('ada@example.com'), issSub('00uA'), issSub('ada'), phone('+441632960001')];
+
+  it.each(['userName', 'externalId'] as const)('is who went last, where the %s is the same', async (kind) => {
+    const lives = ['first', 'second', 'third'].map((name): [string, Person] => {
+      const phoneNumbers = [{ value: '+441632960001' }];
+      const other = kind === 'userName' ? { externalId: `00u-${name}` } : { userName: `ada-${name}` };
+      return [name, { ...ada, phoneNumbers, ...other, gone: true }];
+    });
+    const { ids, whom: named } = await tenantOf(Object.fromEntries(lives));
+    expect(await named(email('ada@example.com'))).toEqual({ user: ids.third });
+    expect(await named(phone('+441632960001'))).toEqual({ user: ids.third });
+    expect(await named(kind === 'userName' ? issSub('ADA') : issSub('00uA'))).toEqual({ user: ids.third });
+    expect(await named(kind === 'userName' ? issSub('00u-first') : issSub('ada-first'))).toEqual({ user: ids.first });
+  });
+
+  it('is the living one, after any number of lives', async () => {
+    const phoneNumbers = [{ value: '+441632960001' }];
+    const gone = { ...ada, phoneNumbers, gone: true as const };
+    const { ids, whom: named } = await tenantOf({ one: gone, two: gone, three: { ...ada, phoneNumbers } });
+    for (const name of everyName) expect(await named(name)).toEqual({ user: ids.three });
+  });
+
+  it('is told from another person who is gone as well', async () => {
+    const gone = { ...ada, gone: true as const };
+    const other = { ...gone, userName: 'grace', externalId: '00uG' };
+    for (const people of [
+      { one: gone, two: gone, other },
+      { other, one: gone, two: gone },
+    ]) {
+      const { whom: named } = await tenantOf(people);
+      expect(await named(email('ada@example.com'))).toEqual(ambiguous);
+      expect(await named(aliases(issSub('00uA'), issSub('00uG')))).toEqual(ambiguous);
+    }
+  });
+
+  it('is nobody for whom no name is the same, but an externalId that neither has', async () => {
+    const { externalId: _, ...without } = { ...ada, gone: true as const };
+    const { whom: named } = await tenantOf({ ada: without, grace: { ...without, userName: 'grace' } });
+    expect(await named(email('ada@example.com'))).toEqual(ambiguous);
+  });
+});
+
+describe('a name that the gone had as one kind and the living has as another', () => {
+  const people = {
+    old: { userName: 'ada', externalId: 'ada@example.com', gone: true },
+    young: { userName: 'ada@example.com', externalId: '00u1' },
+  } as const satisfies Record<string, Person>;
+
+  it('is the name of the living', async () => {
+    const { ids, whom: named } = await tenantOf(people);
+    expect(await named(issSub('ada@example.com'))).toEqual({ user: ids.young });
+    expect(await named(opaque('ada@example.com'))).toEqual({ user: ids.young });
+    expect(await named(aliases(issSub('ada@example.com'), issSub('00u1')))).toEqual({ user: ids.young });
+    // The old userName is nobody else's, but the young one is who the others name.
+    expect(await named(aliases(issSub('ada'), issSub('00u1')))).toEqual({ user: ids.young });
+    expect(await named(issSub('ada'))).toEqual({ user: ids.old });
+  });
+
+  it('is the name of the gone where nobody else has it', async () => {
+    const { ids, whom: named } = await tenantOf({ ...people, young: { userName: 'grace', externalId: '00u1' } });
+    expect(await named(issSub('ada@example.com'))).toEqual({ user: ids.old });
+  });
+
+  it('is still the name of two where both live', async () => {
+    const { whom: named } = await tenantOf({ ...people, old: { userName: 'ada', externalId: 'ada@example.com' } });
+    expect(await named(aliases(issSub('ada'), issSub('00u1')))).toEqual(ambiguous);
+  });
+
+  it('does not make a telephone that is shared stronger than the name of the gone', async () => {
+    const phoneNumbers = [{ value: '+441632960001' }];
+    const { whom: named } = await tenantOf({
+      ada: { userName: 'ada', externalId: '00uA', phoneNumbers, gone: true },
+      grace: { userName: 'grace', externalId: '00uG', phoneNumbers },
+    });
+    expect(await named(aliases(issSub('00uA'), phone('+441632960001')))).toEqual(ambiguous);
   });
 });
 

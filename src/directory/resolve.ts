@@ -1,6 +1,7 @@
 /** Which one user a subject identifier (RFC 9493) names in a tenant's directory. */
-import { canonical, emailsOf, type IdentifierKind, type User } from './user.js';
-import type { Lookup, Users } from './users.js';
+import { isSameAddress, type Meant, matchOf, meant } from './meant.js';
+import type { IdentifierKind } from './user.js';
+import type { Found, Lookup, Users } from './users.js';
 
 /** RFC 9493 §3.2, without `aliases`. */
 export type SimpleSubjectIdentifier =
@@ -22,49 +23,45 @@ export type SubjectPolicy = {
   emailLocalPart: 'any-case' | 'exact';
 };
 
-export type Resolution = { user: User } | { refused: 'unknown_user' | 'unknown_subject_issuer' | 'ambiguous_subject' };
+export type Resolution = Meant | { refused: 'unknown_subject_issuer' };
 
 /** One round trip, also for a subject issuer that is not ours to resolve: its 404 takes as long as any other. */
 export async function resolve(
-  users: Pick<Users, 'find'>,
+  users: Pick<Users, 'findWithDeleted'>,
   tenant: string,
   policy: SubjectPolicy,
   subjectIdentifier: SubjectIdentifier,
 ): Promise<Resolution> {
   const identifiers = subjectIdentifier.format === 'aliases' ? subjectIdentifier.identifiers : [subjectIdentifier];
   const lookups = identifiers.map((identifier) => lookupsFor(identifier, policy));
-  const found = await users.find(tenant, lookups.flat());
+  const exact = policy.emailLocalPart === 'exact';
+  const found = await users.findWithDeleted(tenant, lookups.flat());
 
-  const named = new Map<string, User>();
-  let foreign = false;
+  const isForeign = (identifier: SimpleSubjectIdentifier) =>
+    identifier.format === 'iss_sub' && !policy.subjectIssuers.includes(identifier.iss);
   let position = 0;
-  identifiers.forEach((identifier, index) => {
-    const count = lookups[index]?.length ?? 0;
-    const first = found.slice(position, position + count).find((match) => match.length > 0) ?? [];
-    position += count;
-    if (identifier.format === 'iss_sub' && !policy.subjectIssuers.includes(identifier.iss)) {
-      foreign = true;
-      return;
-    }
-    for (const user of first) {
-      if (identifier.format !== 'email' || hasAddress(user, identifier.email, policy))
-        named.set(user.resource.id, user);
-    }
+  const names = identifiers.map((identifier, index) => {
+    const own = lookups[index] ?? [];
+    const matches = own.map((lookup, place) =>
+      matchOf(
+        lookup,
+        found[position + place] as Found,
+        exact && identifier.format === 'email' ? isSameMailbox : undefined,
+      ),
+    );
+    position += own.length;
+    return isForeign(identifier) ? [] : matches;
   });
 
-  const [user, another] = named.values();
-  if (another) return { refused: 'ambiguous_subject' };
-  if (user) return { user };
-  return { refused: foreign ? 'unknown_subject_issuer' : 'unknown_user' };
+  const resolution = meant(names);
+  const unknown = 'refused' in resolution && resolution.refused === 'unknown_user';
+  return unknown && identifiers.some(isForeign) ? { refused: 'unknown_subject_issuer' } : resolution;
 }
 
 /** The index holds addresses without regard to case; where case matters, the user's own spelling decides. */
-function hasAddress({ resource }: User, address: string, { emailLocalPart }: SubjectPolicy): boolean {
-  if (emailLocalPart === 'any-case') return true;
-  const localPart = (email: string) => email.slice(0, email.lastIndexOf('@')).normalize('NFC');
-  return emailsOf(resource).some(
-    (email) => canonical('email', email) === canonical('email', address) && localPart(email) === localPart(address),
-  );
+function isSameMailbox(one: string, other: string): boolean {
+  const localPart = (email: string) => email.trim().slice(0, email.trim().lastIndexOf('@')).normalize('NFC');
+  return isSameAddress(one, other) && localPart(one) === localPart(other);
 }
 
 /** Where to look for one identifier, the most telling place first. */

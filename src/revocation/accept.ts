@@ -23,7 +23,7 @@ export type Accepted = { revocationId: string; state: 'accepted' | 'repeated' | 
 export type Accept = ReturnType<typeof createAccept>;
 
 export type AcceptDependencies = {
-  users: Pick<Users, 'find'>;
+  users: Pick<Users, 'findWithDeleted'>;
   replay: Replay;
   enqueue: Enqueue;
   validAfter: ValidAfter;
