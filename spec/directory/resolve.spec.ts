@@ -340,6 +340,46 @@ describe('a name that the gone had as one kind and the living has as another', (
   });
 });
 
+describe('mailboxes that differ by case', () => {
+  const exact = { emailLocalPart: 'exact' } as const;
+  const spellings = ['Ada@example.com', 'aDa@example.com', 'adA@example.com', 'ADA@example.com'];
+  const one = (address: string) => ({
+    userName: `user of ${Buffer.from(address).toString('hex')}`,
+    emails: addresses(address),
+  });
+  const all = Object.fromEntries(spellings.map((address) => [address, one(address)]));
+
+  it.each(spellings)('are found however many there are [%s]', async (address) => {
+    const { ids, whom: named } = await tenantOf(all);
+    expect(await named(email(address), exact)).toEqual({ user: ids[address] });
+    expect(await named(email(address))).toEqual(ambiguous);
+  });
+
+  it.each<[string, (address: string) => SubjectIdentifier, Partial<SubjectPolicy>]>([
+    ['email', email, {}],
+    ['account', account, {}],
+    ['iss_sub', (address) => issSub(address), { identifiers: ['externalId', 'email'] }],
+    ['opaque', opaque, { identifiers: ['email'] }],
+    ['aliases', (address) => aliases(email(address)), {}],
+  ])('are told apart by %s', async (_what, identifier, over) => {
+    const { ids, whom: named } = await tenantOf(all);
+    expect(await named(identifier('adA@example.com'), { ...exact, ...over })).toEqual({ user: ids['adA@example.com'] });
+    expect(await named(identifier('ada@example.com'), { ...exact, ...over })).toEqual({ refused: 'unknown_user' });
+  });
+
+  it('are ambiguous where two have exactly one, behind others', async () => {
+    const two = { ...one('Ada@example.com'), userName: 'another' };
+    const { whom: named } = await tenantOf({ ...all, two });
+    expect(await named(email('Ada@example.com'), exact)).toEqual(ambiguous);
+  });
+
+  it('of the gone do not stand behind those of others', async () => {
+    const gone = { ...one('ada@example.com'), gone: true as const };
+    const { ids, whom: named } = await tenantOf({ gone, ...all });
+    expect(await named(email('ada@example.com'), exact)).toEqual({ user: ids.gone });
+  });
+});
+
 function aliases(...identifiers: Extract<SubjectIdentifier, { format: 'aliases' }>['identifiers']): SubjectIdentifier {
   return { format: 'aliases', identifiers };
 }

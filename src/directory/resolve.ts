@@ -25,6 +25,9 @@ export type SubjectPolicy = {
 
 export type Resolution = Meant | { refused: 'unknown_subject_issuer' };
 
+/** Of one address, in whatever letters: so many mailboxes can differ by case. */
+const SPELLINGS = 100;
+
 /** One round trip, also for a subject issuer that is not ours to resolve: its 404 takes as long as any other. */
 export async function resolve(
   users: Pick<Users, 'findWithDeleted'>,
@@ -35,7 +38,7 @@ export async function resolve(
   const identifiers = subjectIdentifier.format === 'aliases' ? subjectIdentifier.identifiers : [subjectIdentifier];
   const lookups = identifiers.map((identifier) => lookupsFor(identifier, policy));
   const exact = policy.emailLocalPart === 'exact';
-  const found = await users.findWithDeleted(tenant, lookups.flat());
+  const found = await users.findWithDeleted(tenant, lookups.flat(), exact ? SPELLINGS : undefined);
 
   const isForeign = (identifier: SimpleSubjectIdentifier) =>
     identifier.format === 'iss_sub' && !policy.subjectIssuers.includes(identifier.iss);
@@ -43,11 +46,7 @@ export async function resolve(
   const names = identifiers.map((identifier, index) => {
     const own = lookups[index] ?? [];
     const matches = own.map((lookup, place) =>
-      matchOf(
-        lookup,
-        found[position + place] as Found,
-        exact && identifier.format === 'email' ? isSameMailbox : undefined,
-      ),
+      matchOf(lookup, found[position + place] as Found, exact ? isSameMailbox : undefined),
     );
     position += own.length;
     return isForeign(identifier) ? [] : matches;
