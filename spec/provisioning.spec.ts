@@ -282,6 +282,8 @@ describe('a person who was deleted', () => {
     await scim.delete(`/Users/${gone}`);
     const before = await revocations('default');
     expect((await revoke(byEmail(ada.userName))).status).toBe(422);
+    const byHand = request(gateway.url).post('/api/revocations').set('authorization', `Bearer ${ADMIN_TOKEN}`);
+    expect((await byHand.send({ email: ada.userName })).status).toBe(422);
     expect(await revocations('default')).toEqual(before);
     expect(await reached(byEmail(boss.userName))).toEqual([`intranet ${boss.userName}`]);
   });

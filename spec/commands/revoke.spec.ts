@@ -233,6 +233,30 @@ describe('who is logged out', () => {
   );
 });
 
+it(
+  'a line of --file that names who is gone is not for whoever has the address since',
+  async () => {
+    const { users } = directory;
+    const emails = (...list: string[]) => list.map((value) => ({ value }));
+    const gone = await users.create('default', { userName: 'ada', emails: emails('ada@example.com') });
+    await users.remove('default', gone);
+    await users.create('default', { userName: 'boss', emails: emails('boss@example.com', 'ada@example.com') });
+    const lives: string[] = [];
+    for (let life = 0; life < 2; life++) {
+      const lin = await users.create('default', { userName: 'lin', emails: emails('lin@example.com') });
+      await users.remove('default', lin);
+      lives.push(lin.id);
+    }
+    writeFileSync(join(folder, 'gone.txt'), 'ada@example.com\nlin@example.com\n');
+    await serve();
+    const { stderr } = await revoke('--file', 'gone.txt', '--yes');
+    expect(stderr.split('\n')[0]).toBe(`${join(folder, 'gone.txt')}:1 names several people`);
+    await completed(1);
+    await expectAccepted(lives.slice(-1));
+  },
+  RUN_MS,
+);
+
 describe('a run that ends early', () => {
   it(
     'by kill -9 is resumed, and everyone is accepted once',

@@ -4,6 +4,7 @@ import { Router } from 'express';
 import { z } from 'zod';
 import type { Audit } from '../audit.js';
 import { accountsOf } from '../directory/assignment.js';
+import { matchOf, meant } from '../directory/meant.js';
 import { identifierKinds } from '../directory/user.js';
 import type { Users } from '../directory/users.js';
 import type { Enqueue } from '../fanout/enqueue.js';
@@ -54,7 +55,7 @@ export type RevocationsDependencies = {
   records: RevocationRecords;
   enqueue: Enqueue;
   lanes: Lanes;
-  users: Pick<Users, 'find'>;
+  users: Pick<Users, 'find' | 'findWithDeleted'>;
   validAfter: ValidAfter;
   audit: Audit;
   settings: Settings;
@@ -106,10 +107,14 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
     if (!apps) throw noSuchTenant('user_not_found');
     const kind = identifierKinds.find((one) => wanted[one] !== undefined) ?? 'id';
     const lookup = { kind, value: wanted[kind] ?? '' };
-    const [found = []] = await orUnavailable(users.find(tenant, [lookup]));
-    if (found.length > 1) throw new RequestError(422, 'ambiguous_subject', `Several users have this ${kind}.`);
-    const [user] = found;
-    if (!user) throw new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
+    const found = await orUnavailable(users.findWithDeleted(tenant, [lookup]));
+    const whom = meant([found.map((one) => matchOf(lookup, one))]);
+    if ('refused' in whom) {
+      throw whom.refused === 'ambiguous_subject'
+        ? new RequestError(422, 'ambiguous_subject', `Several users have this ${kind}.`)
+        : new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
+    }
+    const { user } = whom;
     const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
     const accounts = accountsOf(user, apps);
     const revocation = {

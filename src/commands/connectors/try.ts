@@ -6,7 +6,9 @@ import { createAudit } from '../../audit.js';
 import { type Call, type Connector, ConnectorError, type Outcome } from '../../connectors/connector.js';
 import { registry } from '../../connectors/registry.js';
 import { isAssigned } from '../../directory/assignment.js';
+import { matchOf, meant } from '../../directory/meant.js';
 import { identifierKinds, identifierOf, type User } from '../../directory/user.js';
+import type { Lookup } from '../../directory/users.js';
 import { createEvidenceStore } from '../../fanout/evidence.js';
 import { createOutbound } from '../../outbound/outbound.js';
 import { loadSigningKeys } from '../../outbound/signing-keys.js';
@@ -130,9 +132,12 @@ function findApp(name: string, { id, apps }: TenantSettings): AppSettings {
 
 async function findUser(name: string, { directory, tenant }: Opened): Promise<User> {
   const lookups = identifierKinds.map((kind) => ({ kind, value: name }));
-  const found = (await directory.users.find(tenant.id, lookups)).flat();
-  const [user, ...others] = new Map(found.map((one) => [one.resource.id, one])).values();
-  if (!user) throw new CommandError(`No user of tenant ${tenant.id} is known by that name: \`users add\` adds one.`);
-  if (others.length > 0) throw new CommandError('Several users are known by that name: use the id.');
-  return user;
+  const found = await directory.users.findWithDeleted(tenant.id, lookups);
+  const whom = meant(found.map((one, index) => [matchOf(lookups[index] as Lookup, one)]));
+  if ('user' in whom) return whom.user;
+  throw new CommandError(
+    whom.refused === 'unknown_user'
+      ? `No user of tenant ${tenant.id} is known by that name: \`users add\` adds one.`
+      : 'Several users are known by that name: use the id.',
+  );
 }

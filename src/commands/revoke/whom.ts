@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Directory } from '../../directory/directory.js';
+import { matchOf, meant } from '../../directory/meant.js';
 import type { User } from '../../directory/user.js';
+import type { Lookup } from '../../directory/users.js';
 import { CommandError } from '../command-error.js';
 import { grouped } from '../progress.js';
 import { type Line, linesOf } from '../users/lines.js';
@@ -114,14 +116,12 @@ async function pageOf({ users }: Directory, tenant: string, lines: Line[]): Prom
       { kind: 'userName' as const, value },
       { kind: 'email' as const, value },
     ]);
-    const matches = await users.find(tenant, lookups);
+    const found = await users.findWithDeleted(tenant, lookups);
+    const matches = found.map((one, index) => matchOf(lookups[index] as Lookup, one));
     return piece.flatMap(({ number }, index) => {
-      const candidates = once(matches.slice(2 * index, 2 * index + 2).flat());
-      // Of one who was deleted and came back under another name, the living one is meant.
-      const living = candidates.filter(({ resource }) => resource.deletedAt === undefined);
-      const meant = living.length > 0 ? living : candidates;
-      if (meant.length === 1) return meant;
-      problems.set(number, meant.length === 0 ? 'names nobody' : 'names several people');
+      const whom = meant(matches.slice(2 * index, 2 * index + 2).map((match) => [match]));
+      if ('user' in whom) return [whom.user];
+      problems.set(number, whom.refused === 'unknown_user' ? 'names nobody' : 'names several people');
       return [];
     });
   });
