@@ -9,6 +9,7 @@ import express, { type ErrorRequestHandler, type Request } from 'express';
 import session from 'express-session';
 import { Redis } from 'ioredis';
 import request from 'supertest';
+import type { User } from '../src/directory/user.js';
 import { openIdConnect, type PersonName, type SessionGuardOptions, sessionGuard } from '../src/session-guard.js';
 import { startCluster } from './support/cluster.js';
 import { type Endpoint, person, startEndpoint } from './support/endpoint.js';
@@ -53,6 +54,14 @@ async function somebody(): Promise<string> {
   count += 1;
   await endpoint.gateway.directory.put('default', person(`person-${count}`));
   return `person-${count}@example.com`;
+}
+
+async function deleteAndCreate(email: string): Promise<void> {
+  const { users } = endpoint.gateway.directory;
+  const [[found] = []] = await users.find('default', [{ kind: 'email', value: email }]);
+  const { id: _, meta: __, ...attributes } = (found as User).resource;
+  await users.remove('default', (found as User).resource);
+  await users.create('default', attributes);
 }
 
 async function logOut(email: string): Promise<void> {
@@ -172,6 +181,16 @@ describe('a session', () => {
     const email = await somebody();
     await logOut(email);
     await expectEnded(await site.signIn(email, at));
+  });
+
+  it('that was ended stays ended when its person is deleted and comes back under the same names', async () => {
+    const email = await somebody();
+    const site = await startSite({ cacheMs: 0 });
+    const old = await site.signIn(email);
+    await logOut(email);
+    await deleteAndCreate(email);
+    await expectEnded(old);
+    await expectGood(await site.signIn(email));
   });
 
   it('that cannot be destroyed is not let through', async () => {
@@ -346,6 +365,17 @@ describe('told by Redis', () => {
     await logOut(email);
     await eventually(device.me, ({ status }) => status === 401);
     expect(front.asked).toHaveLength(asked);
+  });
+
+  it('it refuses who was deleted and came back, and had a watermark before', async () => {
+    const email = await somebody();
+    const site = await startToldSite();
+    await logOut(email);
+    await deleteAndCreate(email);
+    const device = await site.signIn(email);
+    await expectGood(device);
+    await logOut(email);
+    await eventually(device.me, ({ status }) => status === 401);
   });
 
   it.each([

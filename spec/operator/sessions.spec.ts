@@ -210,6 +210,45 @@ describe('the watermark', () => {
     expectAnswer(await ask({ userName: 'barbara@example.com' }), { user, validAfter: iso(clock.now) });
   });
 
+  it.each([['externalId'], ['userName'], ['email']])('outlives the user who comes back, by the %s', async (kind) => {
+    const { clock, gateway } = endpoint;
+    const { users } = gateway.directory;
+    const [userName, externalId] = [`again-${kind}@example.com`, `00u-again-${kind}`];
+    const attributes = { userName, externalId, emails: [{ value: userName }] };
+    const query = { [kind]: kind === 'externalId' ? externalId : userName } as Record<string, string>;
+    clock.now += 1_000;
+    const first = await users.create('default', attributes);
+    expect((await byHand({ userName })).status).toBe(202);
+    const validAfter = iso(clock.now);
+    await users.remove('default', first);
+    expectAnswer(await ask(query), { user: first.id, validAfter });
+    const second = await users.create('default', attributes);
+    // Neither of the two alone: a change of either may be of this person.
+    expectAnswer(await ask(query), { user: null, validAfter });
+    await users.remove('default', second);
+    const third = await users.create('default', attributes);
+    expectAnswer(await ask(query), { user: null, validAfter });
+    expectAnswer(await ask({ id: third.id }), { user: null, validAfter: null });
+    clock.now += 1_000;
+    expect((await byHand({ userName })).status).toBe(202);
+    expectAnswer(await ask(query), { user: null, validAfter: iso(clock.now) });
+    expectAnswer(await ask({ id: third.id }), { user: third.id, validAfter: iso(clock.now) });
+  });
+
+  it('of one who never had any is not there for whoever comes back, nor for anybody else', async () => {
+    const { users } = endpoint.gateway.directory;
+    const attributes = { userName: 'never@example.com', externalId: '00u-never' };
+    await users.remove('default', await users.create('default', attributes));
+    await users.create('default', attributes);
+    for (const query of [{ userName: attributes.userName }, { externalId: '00u-never' }]) {
+      expectAnswer(await ask(query), { user: null, validAfter: null });
+    }
+    expectAnswer(await ask({ tenant: 'acme', userName: 'again-email@example.com' }, ACME), {
+      user: null,
+      validAfter: null,
+    });
+  });
+
   it('belongs to what is accepted: where Redis cannot write it, the answer is 503, and the repeat writes it', async () => {
     const { gateway, clock } = endpoint;
     clock.now += 1_000;

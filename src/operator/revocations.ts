@@ -55,7 +55,7 @@ export type RevocationsDependencies = {
   records: RevocationRecords;
   enqueue: Enqueue;
   lanes: Lanes;
-  users: Pick<Users, 'find' | 'findWithDeleted'>;
+  users: Pick<Users, 'findWithDeleted'>;
   validAfter: ValidAfter;
   audit: Audit;
   settings: Settings;

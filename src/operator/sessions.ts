@@ -24,7 +24,7 @@ const question = z
   .refine((one) => identifierKinds.filter((kind) => one[kind] !== undefined).length === 1);
 
 export type SessionsDependencies = {
-  users: Pick<Users, 'find'>;
+  users: Pick<Users, 'findWithDeleted'>;
   validAfter: ValidAfter;
   settings: Settings;
   adminToken: string | undefined;
@@ -41,8 +41,9 @@ export function createSessionsRouter({ users, validAfter, settings, adminToken }
     if (!settings.tenants.some(({ id }) => id === asked.tenant)) throw noSuchTenant();
     const kind = identifierKinds.find((one) => asked[one] !== undefined) ?? 'id';
     const lookup = { kind, value: asked[kind] ?? '' };
-    const [found = []] = await orUnavailable(users.find(asked.tenant, [lookup], USERS));
-    const ids = found.map(({ resource }) => resource.id);
+    const [found] = await orUnavailable(users.findWithDeleted(asked.tenant, [lookup], USERS));
+    // A session outlives the deletion of its person, and must not be good again once the person comes back.
+    const ids = [...(found?.living ?? []), ...(found?.deleted ?? [])].map(({ resource }) => resource.id);
     const time = await orUnavailable(validAfter.read(asked.tenant, ids));
     res.set('cache-control', 'no-store');
     // Only who has a watermark is named: whether anybody else is in the directory is not for apps to learn.
