@@ -32,6 +32,16 @@ it.each<[string, AssignedTo]>([
   expect(isAssigned(ada, assignedTo)).toBe(true);
 });
 
+it.each([
+  ['composed', 'Zo\u00eb@example.com', 'zoe\u0308@example.com'],
+  ['decomposed', 'zoe\u0308@example.com', 'ZO\u00cb@example.com'],
+  ['in capital letters', '\u03c4\u03b1\u0390\u03b6\u03c9'.toUpperCase(), '\u03c4\u03b1\u0390\u03b6\u03c9'],
+])('an app is for a user whose userName is %s and is not in the settings', (_what, userName, name) => {
+  const resource = { ...ada.resource, userName };
+  expect(isAssigned({ ...ada, resource }, { users: [name] })).toBe(true);
+  expect(isAssigned({ ...ada, resource }, { users: [`${name}x`, 'zoe@example.com'] })).toBe(false);
+});
+
 it.each<[string, AssignedTo]>([
   ['another group', { groups: ['Sales', 'Engineering Managers', ''] }],
   ['another user', { users: ['grace'] }],

@@ -1,6 +1,6 @@
 /** Which apps a user is assigned to, and the account that the user has in each. */
 import { canonicalName } from './groups.js';
-import { type IdentifierKind, identifierOf, type User, type UserResource } from './user.js';
+import { canonical, type IdentifierKind, identifierOf, type User, type UserResource } from './user.js';
 
 /** Attributes that can decide: of the core schema, and of the enterprise extension (RFC 7643 §4.1, §4.3). */
 export const assignableAttributes = [
@@ -32,7 +32,10 @@ export function isAssigned({ resource, groups }: User, assignedTo: AssignedTo): 
   const { attribute, users = [] } = assignedTo;
   return (
     (assignedTo.groups ?? []).some((name) => groups.some((group) => canonicalName(group) === canonicalName(name))) ||
-    users.some((name) => name === resource.externalId || name.toLowerCase() === resource.userName.toLowerCase()) ||
+    users.some(
+      (name) =>
+        name === resource.externalId || canonical('userName', name) === canonical('userName', resource.userName),
+    ) ||
     (attribute?.values ?? []).includes(attributeOf(resource, attribute?.name) ?? '')
   );
 }
