@@ -340,6 +340,32 @@ describe('a name that the gone had as one kind and the living has as another', (
   });
 });
 
+describe('a name that is spelt another way', () => {
+  it.each([
+    'acct:zo%C3%AB@example.com',
+    'acct:ZO%c3%8b@example.com',
+    'acct:zoe%CC%88@example.com',
+    'acct:zo\u00eb@example.com',
+  ])('is the same account [%s]', async (uri) => {
+    const { ids, whom: named } = await tenantOf({
+      zoe: { userName: 'zoe', emails: addresses('zo\u00eb@example.com') },
+    });
+    expect(await named({ format: 'account', uri })).toEqual({ user: ids.zoe });
+  });
+
+  it('is another account where an @ is encoded, as in the example of RFC 7565', async () => {
+    const { ids, whom: named } = await tenantOf({
+      one: { userName: 'juliet@capulet.example' },
+      two: { userName: 'juliet@capulet.example@shop.example' },
+    });
+    const uri = 'acct:juliet%40capulet.example@shop.example';
+    expect(await named({ format: 'account', uri })).toEqual({ user: ids.two });
+    expect(await named({ format: 'account', uri: 'acct:juliet%40capulet.example@other.example' })).toEqual({
+      refused: 'unknown_user',
+    });
+  });
+});
+
 describe('mailboxes that differ by case', () => {
   const exact = { emailLocalPart: 'exact' } as const;
   const spellings = ['Ada@example.com', 'aDa@example.com', 'adA@example.com', 'ADA@example.com'];

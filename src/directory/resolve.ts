@@ -76,7 +76,7 @@ function lookupsFor(subjectIdentifier: SimpleSubjectIdentifier, policy: SubjectP
     case 'phone_number':
       return [{ kind: 'phone', value: subjectIdentifier.phone_number }];
     case 'account': {
-      const account = subjectIdentifier.uri.slice('acct:'.length);
+      const account = decodeURIComponent(subjectIdentifier.uri.slice('acct:'.length));
       return [
         { kind: 'userName', value: account },
         { kind: 'email', value: account },

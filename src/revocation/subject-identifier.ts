@@ -11,7 +11,10 @@ const text = z.string().trim().min(1).max(MAX_LENGTH);
 
 // The shapes of §3.2, each with the members that it describes and no others (§3).
 const simple = {
-  account: z.strictObject({ format: z.literal('account'), uri: text.regex(/^acct:[^\s@]+@[^\s@]+$/i, 'an acct: URI') }),
+  account: z.strictObject({
+    format: z.literal('account'),
+    uri: text.regex(/^acct:[^\s@]+@[^\s@]+$/i, 'an acct: URI').refine(isPercentEncoded),
+  }),
   email: z.strictObject({ format: z.literal('email'), email: text.regex(/^[^\s@]+@[^\s@]+$/, 'an e-mail address') }),
   iss_sub: z.strictObject({
     format: z.literal('iss_sub'),
@@ -102,6 +105,16 @@ function parseSimple(value: unknown, name: string): SimpleSubjectIdentifier {
 /** RFC 7519 §2: a string that contains a colon has to be a URI. */
 function isStringOrUri(value: string): boolean {
   return !value.includes(':') || /^[A-Za-z][A-Za-z0-9+.-]*:\S+$/.test(value);
+}
+
+/** RFC 7565 §7: what is not ASCII is in UTF-8, percent-encoded. White space at an end would be another account. */
+function isPercentEncoded(uri: string): boolean {
+  try {
+    const decoded = decodeURIComponent(uri.slice('acct:'.length));
+    return decoded === decoded.trim();
+  } catch {
+    return false;
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
