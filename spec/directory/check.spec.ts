@@ -162,6 +162,51 @@ describe('nothing disagrees', () => {
   });
 });
 
+it('tells who is indexed in a form of before, and is silent once they are written again, or gone', async () => {
+  const greek = '\u03c4\u03b1\u0390\u03b6\u03c9@example.com'.toUpperCase();
+  const greekBefore = greek.normalize('NFC').toLowerCase();
+  const before = [
+    ['users-by-phone', '+442079460000', '+4402079460000'],
+    ['users-by-phone', '+12015550123', '+12015550123;ext=12'],
+    ['users-by-userName', greekBefore.normalize('NFC'), greekBefore],
+    ['users-by-email', greekBefore.normalize('NFC'), greekBefore],
+  ] as const;
+  const attributes = {
+    userName: greek,
+    phoneNumbers: [{ value: '+44 (0)20 7946 0000' }, { value: 'tel:+1-201-555-0123;ext=12' }],
+  };
+  for (const write of ['replace', 'remove'] as const) {
+    const tenant = freshTenant();
+    const { users } = directory;
+    const user = await users.create(tenant, attributes);
+    const other = await users.create(tenant, { userName: 'other', phoneNumbers: [{ value: '+4402079460000' }] });
+    const indexes = () => Promise.all(before.map(([index]) => redis.hgetall(key(tenant, index))));
+    const asItIs = await indexes();
+    for (const [index, now, old] of before) {
+      await redis.hdel(key(tenant, index), now);
+      const ids = await redis.hget(key(tenant, index), old);
+      await redis.hset(key(tenant, index), old, ids === null ? user.id : `${ids} ${user.id}`);
+    }
+    const told = (await check(tenant)).map(({ kind, problem }) => `${kind} ${problem}`);
+    expect(told).toHaveLength(8);
+    for (const [index, now, old] of before) {
+      const kind = index.slice('users-by-'.length);
+      expect(told).toContain(`not_indexed user ${user.id}: is not found by the ${kind} ${now}`);
+      expect(told).toContain(`dead_entry ${kind} ${old}: leads to ${user.id}, which is no user with this ${kind}`);
+    }
+    if (write === 'remove') {
+      await users.remove(tenant, user);
+    } else {
+      await users.replace(tenant, user, attributes);
+      expect(await indexes()).toEqual(asItIs);
+    }
+    expect(await check(tenant)).toEqual([]);
+    const lookup = { kind: 'phone', value: '+442079460000' } as const;
+    const found = (await users.find(tenant, [lookup, { ...lookup, value: '+4402079460000' }])).flat();
+    expect(found.map(({ resource }) => resource.id)).toEqual([user.id, other.id]);
+  }
+});
+
 it('looks at one tenant alone', async () => {
   const [one, two] = [freshTenant(), freshTenant()];
   await redis.hset(key(two, 'users-by-email'), 'old@example.com', '1');

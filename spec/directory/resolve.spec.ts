@@ -364,6 +364,37 @@ describe('a name that is spelt another way', () => {
       refused: 'unknown_user',
     });
   });
+
+  it('is the same telephone, and the line of nobody else', async () => {
+    const numbers = (...list: string[]) => ({ phoneNumbers: list.map((value) => ({ value })) });
+    const { ids, whom: named } = await tenantOf({
+      ada: { userName: 'ada', ...numbers('+44 (0)20 7946 0000', 'tel:+1-201-555-0123;ext=12') },
+      grace: {
+        userName: 'grace',
+        ...numbers('0044 20 7946 0001', '+1\u2011202\u2011555\u20110123', '+1/203/555/0123'),
+      },
+      lin: { userName: 'lin', ...numbers('+1 201 555 0123 x12', '00123', '7042;phone-context=+1') },
+    });
+    for (const number of ['+442079460000', '+12015550123']) {
+      expect(await named(phone(number))).toEqual({ user: ids.ada });
+    }
+    for (const number of ['+442079460001', '+12025550123', '+12035550123']) {
+      expect(await named(phone(number))).toEqual({ user: ids.grace });
+    }
+    for (const number of ['+1201555012312', '+123', '+17042', '+4402079460000', '+442079460002']) {
+      expect(await named(phone(number))).toEqual({ refused: 'unknown_user' });
+    }
+  });
+
+  it('is the same address in capital letters', async () => {
+    const address = '\u03c4\u03b1\u0390\u03b6\u03c9@example.com';
+    const { ids, whom: named } = await tenantOf({
+      one: { userName: address },
+      two: { userName: '\u03c4\u03b1\u03b9\u03b6\u03c9@example.com' },
+    });
+    expect(await named(email(address.toUpperCase()))).toEqual({ user: ids.one });
+    expect(await named(issSub(address.toUpperCase()))).toEqual({ user: ids.one });
+  });
 });
 
 describe('mailboxes that differ by case', () => {

@@ -82,7 +82,10 @@ end
 for i = last + 1, #ARGV, 2 do
   local index, value = tonumber(ARGV[i]), ARGV[i + 1]
   local ids = redis.call('HGET', KEYS[index], value)
-  redis.call('HSET', KEYS[index], value, ids and (ids .. ' ' .. id) or id)
+  -- All ids are of one length.
+  if not (ids and string.find(ids, id, 1, true)) then
+    redis.call('HSET', KEYS[index], value, ids and (ids .. ' ' .. id) or id)
+  end
 end
 if after == '' then
   redis.call('HDEL', KEYS[1], id)

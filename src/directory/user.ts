@@ -1,4 +1,5 @@
 /** A person as SCIM describes one (RFC 7643 §4.1), and the identifiers by which the person can be named. */
+import { canonicalPhoneNumber } from './phone-number.js';
 
 /** What a settings file may call a user by: `account:` of an app, `identifiers:` of a trust. */
 export const identifierKinds = ['id', 'externalId', 'userName', 'email'] as const;
@@ -43,6 +44,14 @@ export type Identifier = { kind: 'externalId' | 'userName' | 'email' | 'phone'; 
  */
 export function canonical(kind: Identifier['kind'], value: string): string {
   if (kind === 'externalId') return value;
+  if (kind === 'phone') return canonicalPhoneNumber(value);
+  // Twice, since small letters can be composed where capital ones could not.
+  return value.trim().normalize('NFC').toLowerCase().normalize('NFC');
+}
+
+/** The form of 0.1, in which users that were not written since are still indexed. */
+export function formerlyCanonical(kind: Identifier['kind'], value: string): string {
+  if (kind === 'externalId') return value;
   if (kind === 'phone') return value.replace(/^tel:/i, '').replace(/[\s().-]/g, '');
   return value.trim().normalize('NFC').toLowerCase();
 }
@@ -55,7 +64,7 @@ export function emailsOf({ emails = [], userName }: UserResource): string[] {
 }
 
 /** Every identifier of a user, canonical and once each. */
-export function identifiersOf(user: UserResource): Identifier[] {
+export function identifiersOf(user: UserResource, form = canonical): Identifier[] {
   const all: Identifier[] = [
     { kind: 'userName', value: user.userName },
     ...(user.externalId === undefined ? [] : [{ kind: 'externalId' as const, value: user.externalId }]),
@@ -63,7 +72,7 @@ export function identifiersOf(user: UserResource): Identifier[] {
     ...(user.phoneNumbers ?? []).map(({ value }) => ({ kind: 'phone' as const, value })),
   ];
   const unique = new Map(
-    all.map(({ kind, value }) => [`${kind} ${canonical(kind, value)}`, { kind, value: canonical(kind, value) }]),
+    all.map(({ kind, value }) => [`${kind} ${form(kind, value)}`, { kind, value: form(kind, value) }]),
   );
   return [...unique.values()];
 }

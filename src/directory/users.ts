@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import type { RedisClient } from '../redis.js';
 import {
   canonical,
+  formerlyCanonical,
   type Identifier,
   identifiersOf,
   type User,
@@ -93,11 +94,13 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
     after: UserResource | undefined,
   ): Promise<void> {
     const old = before ? identifiersOf(before) : [];
+    const former = before ? identifiersOf(before, formerlyCanonical) : [];
     const next = after ? identifiersOf(after) : [];
     const isIn = (list: Identifier[]) => (one: Identifier) =>
       list.some((other) => other.kind === one.kind && other.value === one.value);
-    const removed = old.filter((one) => !isIn(next)(one));
-    const added = next.filter((one) => !isIn(old)(one));
+    // What was written in another form is indexed in one of the two, or in both where the other is another value's too.
+    const removed = [...old, ...former.filter((one) => !isIn(old)(one))].filter((one) => !isIn(next)(one));
+    const added = next.filter((one) => !isIn(old)(one) || !isIn(former)(one));
     const flat = (list: Identifier[]) => list.flatMap(({ kind, value }) => [keyNumber(kind), value]);
     const { id, meta } = (after ?? before) as UserResource;
     const answer = await commands.userWrite(
