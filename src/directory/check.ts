@@ -12,7 +12,7 @@ import {
   type Verdict,
 } from './check-reader.js';
 import { type Identifier, identifiersOf, type UserResource } from './user.js';
-import { isUnique, kinds } from './user-scripts.js';
+import { isUnique, kinds, SHARED, sharingKey } from './user-scripts.js';
 
 export type { Disagreement } from './check-reader.js';
 
@@ -21,6 +21,7 @@ export async function* checkDirectory(options: ReaderOptions): AsyncGenerator<Di
   const reader = createReader(options);
   yield* checkUsers(reader);
   for (const kind of kinds) yield* checkIndex(reader, kind);
+  yield* checkSharing(reader);
   for (const order of ['user-order', 'deleted-users']) yield* checkOrder(reader, order);
   yield* checkFormerGroups(reader);
   yield* checkGroups(reader);
@@ -39,21 +40,32 @@ function parseUser(text: unknown, id: string): StoredUser | undefined {
 
 /** From each user to its places in the indexes and the order. */
 async function* checkUsers({ key, pairs, judged }: Reader): AsyncGenerator<Disagreement> {
-  const itemOf = ([id, text]: Pair) => ({ id, text, user: parseUser(text, id) });
+  const itemOf = ([id, text]: Pair) => ({ id, text, user: parseUser(text, id), shares: false });
   for await (const chunk of pairs('hscan', 'users')) {
     yield* judged(
       chunk.map(itemOf),
-      ({ id, user }) => [
-        ['hget', key('users'), id],
-        ['zscore', key('user-order'), id],
-        ['zscore', key('deleted-users'), id],
-        ...(user?.identifiers ?? []).map(({ kind, value }): Read => ['hget', key(`users-by-${kind}`), value]),
-      ],
-      ({ id, text, user }, [now, order, deleted, ...entries]) => {
+      ({ id, user, shares }) => {
+        const identifiers = user?.identifiers ?? [];
+        const sharing = identifiers.map(({ kind, value }): Read => ['sismember', key(sharingKey(kind, value)), id]);
+        return [
+          ['hget', key('users'), id],
+          ['zscore', key('user-order'), id],
+          ['zscore', key('deleted-users'), id],
+          ...identifiers.map(({ kind, value }): Read => ['hget', key(`users-by-${kind}`), value]),
+          ...(shares ? sharing : []),
+        ];
+      },
+      (item, [now, order, deleted, ...rest]) => {
+        const { id, text, user, shares } = item;
         if (typeof now !== 'string') return [];
         if (now !== text) return { now: itemOf([id, now]) };
         if (!user) return [{ kind: 'unreadable', problem: `user ${id}: what is stored is no user` }];
-        return [...orderProblems(user.resource, { order, deleted }), ...indexProblems(user, entries)];
+        // Few share anything, so who does is looked at twice.
+        if (!shares && rest.includes(SHARED)) return { now: { ...item, shares: true } };
+        const indexed = user.identifiers.map((_, index) =>
+          rest[index] === SHARED ? rest[user.identifiers.length + index] === 1 : idsOf(rest[index]).includes(id),
+        );
+        return [...orderProblems(user.resource, { order, deleted }), ...indexProblems(user, indexed)];
       },
     );
   }
@@ -76,9 +88,9 @@ function orderProblems(
   return problems.map((problem) => ({ kind: 'order', problem: `user ${id}: ${problem}` }));
 }
 
-function indexProblems({ resource, identifiers }: StoredUser, entries: Reply[]): Disagreement[] {
+function indexProblems({ resource, identifiers }: StoredUser, indexed: boolean[]): Disagreement[] {
   return identifiers.flatMap(({ kind, value }, index): Disagreement[] => {
-    if (idsOf(entries[index]).includes(resource.id)) return [];
+    if (indexed[index]) return [];
     // Where it was taken over from a deleted user, the entry was not always shared.
     if (isUnique(kind) && resource.deletedAt !== undefined) return [];
     return [{ kind: 'not_indexed', problem: `user ${resource.id}: is not found by the ${kind} ${value}` }];
@@ -92,7 +104,9 @@ async function* checkIndex({ key, pairs, judged }: Reader, kind: Identifier['kin
       chunk,
       ([value, ids]) => [
         ['hget', key(`users-by-${kind}`), value],
-        ...idsOf(ids).map((id): Read => ['hget', key('users'), id]),
+        ...(ids === SHARED
+          ? [['exists', key(sharingKey(kind, value))] satisfies Read]
+          : idsOf(ids).map((id): Read => ['hget', key('users'), id])),
       ],
       ([value, ids], [now, ...texts]): Verdict<Pair> => {
         if (typeof now !== 'string') return [];
@@ -101,6 +115,7 @@ async function* checkIndex({ key, pairs, judged }: Reader, kind: Identifier['kin
           kind: 'dead_entry',
           problem: `${kind} ${value}: ${problem}`,
         });
+        if (ids === SHARED) return texts[0] === 1 ? [] : [dead('leads to nobody')];
         const named = idsOf(ids).map((id, index) => ({ id, user: parseUser(texts[index], id) }));
         const problems = named.flatMap(({ id, user }) =>
           user?.identifiers.some((one) => one.kind === kind && one.value === value)
@@ -114,6 +129,35 @@ async function* checkIndex({ key, pairs, judged }: Reader, kind: Identifier['kin
       },
     );
   }
+}
+
+/** From each of those who share a value to the user, and to the index that says so. */
+async function* checkSharing({ key, members, judged }: Reader): AsyncGenerator<Disagreement> {
+  for await (const chunk of members('sharing')) {
+    yield* judged(
+      chunk.map(({ owner, member }) => ({ owner, member, ...sharedOf(owner) })),
+      ({ owner, member, kind, value }) => [
+        ['sismember', key(`sharing:${owner}`), member],
+        ['hget', key('users'), member],
+        ['hget', key(`users-by-${kind}`), value],
+      ],
+      ({ member, kind, value }, [isMember, text, entry]) => {
+        if (isMember === 0) return [];
+        if (entry !== SHARED) {
+          return [{ kind: 'leftover', problem: `sharing: has ${member} by the ${kind} ${value}, which is not shared` }];
+        }
+        const owned = parseUser(text, member)?.identifiers ?? [];
+        if (owned.some((one) => one.kind === kind && one.value === value)) return [];
+        const problem = `${kind} ${value}: leads to ${member}, which is no user with this ${kind}`;
+        return [{ kind: 'dead_entry', problem }];
+      },
+    );
+  }
+}
+
+function sharedOf(owner: string): { kind: string; value: string } {
+  const end = owner.indexOf(':');
+  return { kind: owner.slice(0, end), value: owner.slice(end + 1) };
 }
 
 /** From each place in an order to its user. */

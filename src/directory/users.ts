@@ -62,13 +62,11 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
     const args = lookups.flatMap(({ kind, value }) =>
       kind === 'id' ? ['id', value.replace(/\s/g, '')] : [keyNumber(kind), canonical(kind, value)],
     );
-    const limits = [limit, deletedLimit].map(String);
-    const found = await commands.userFind(...keys(tenant), String(now() - graceMs), ...limits, ...args);
-    const parse = (list: [string, string[]][]) =>
-      list.map(([resource, groups]): User => ({ resource: JSON.parse(resource), groups }));
-    return (found as [string, string[]][][][]).map(([living = [], deleted = []]) => ({
-      living: parse(living),
-      deleted: parse(deleted),
+    const limits = [String(now() - graceMs), String(limit), String(deletedLimit)];
+    const found = await commands.userFind(...keys(tenant), ...limits, ...args);
+    return (found as Stored[][][]).map(([living, deleted]) => ({
+      living: living?.map(parse) ?? [],
+      deleted: deleted?.map(parse) ?? [],
     }));
   }
 
@@ -180,6 +178,12 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
 
     count: (tenant: string): Promise<number> => redis.zcard(orderKey(tenant)),
   };
+}
+
+type Stored = [resource: string, groups: string[]];
+
+function parse([resource, groups]: Stored): User {
+  return { resource: JSON.parse(resource), groups };
 }
 
 function onlyChanged(error: unknown): void {
