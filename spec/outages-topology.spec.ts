@@ -257,11 +257,15 @@ describe('with a Cluster', () => {
     await cluster.close();
   }, 20_000);
 
-  it('all works, with a master that may evict not ready; one that is killed is 503 until its replica serves', async () => {
+  it('all works, with a master that may evict or is full not ready; one that is killed is 503 until its replica serves', async () => {
     await expectAllToWork();
     await cluster.masters[1]?.admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
     expect(await ready()).toBe(503);
     await cluster.masters[1]?.admin.config('SET', 'maxmemory-policy', 'noeviction');
+    expect(await ready()).toBe(200);
+    await cluster.masters[2]?.admin.config('SET', 'maxmemory', '1mb');
+    expect(await ready()).toBe(503);
+    await cluster.masters[2]?.admin.config('SET', 'maxmemory', '0');
     await expectFailover(() => cluster.master.kill());
   }, 60_000);
 });

@@ -1,8 +1,8 @@
-/** Probes: `/livez` says that the process answers, `/readyz` that every master of Redis and our workers do, and nothing is evicted. */
+/** Probes: `/livez` says that the process answers, `/readyz` that every master of Redis takes and keeps what is written, and our workers work. */
 import { Router } from 'express';
-import { Cluster } from 'ioredis';
+import { Cluster, type Redis, ReplyError } from 'ioredis';
 import type { Metrics } from './metrics.js';
-import { mastersOf, type RedisClient } from './redis.js';
+import { isTooOld, mastersOf, type RedisClient, versionOf } from './redis.js';
 
 const CANARY_WITHIN_MS = 15_000;
 
@@ -22,8 +22,9 @@ export function createHealthRouter(
   });
   router.get('/readyz', async (_req, res) => {
     const atWork = canaryAgeMs === undefined || canaryAgeMs() < CANARY_WITHIN_MS;
-    const ready = atWork && (await isReady(redis));
-    res.status(ready ? 200 : 503).json({ status: ready ? 'ok' : 'unavailable' });
+    const reason = (await redisTrouble(redis)) ?? (atWork ? undefined : 'workers_stuck');
+    if (reason) res.status(503).json({ status: 'unavailable', reason });
+    else res.json({ status: 'ok' });
   });
   router.get('/metrics', async (_req, res) => {
     if (canaryAgeMs) metrics.canaryAgeSeconds.set(canaryAgeMs() / 1_000);
@@ -33,14 +34,41 @@ export function createHealthRouter(
   return router;
 }
 
+type Trouble = 'redis_unavailable' | 'redis_too_old' | 'redis_evicts' | 'redis_refuses_writes';
+
 /** A Redis that may evict keys may evict an accepted revocation, so it is not good enough; nor is a Cluster in parts. */
-async function isReady(redis: RedisClient): Promise<boolean> {
+async function redisTrouble(redis: RedisClient): Promise<Trouble | undefined> {
   try {
-    if (redis instanceof Cluster && !/^cluster_state:ok\r?$/m.test(await redis.cluster('INFO'))) return false;
+    if (redis instanceof Cluster && !/^cluster_state:ok\r?$/m.test(await redis.cluster('INFO'))) {
+      return 'redis_unavailable';
+    }
     const masters = mastersOf(redis);
-    const infos = await Promise.all(masters.map((master) => master.info('memory')));
-    return masters.length > 0 && infos.every((info) => /^maxmemory_policy:noeviction\r?$/m.test(info));
+    if (masters.length === 0) return 'redis_unavailable';
+    const troubles = await Promise.all(masters.map(troubleOf));
+    return troubles.find((trouble) => trouble !== undefined);
   } catch {
-    return false;
+    return 'redis_unavailable';
+  }
+}
+
+async function troubleOf(master: Redis): Promise<Trouble | undefined> {
+  const [version, memory, refusal] = await Promise.all([versionOf(master), master.info('memory'), refusalOf(master)]);
+  if (isTooOld(version)) return 'redis_too_old';
+  if (!/^maxmemory_policy:noeviction\r?$/m.test(memory)) return 'redis_evicts';
+  return refusal ? 'redis_refuses_writes' : undefined;
+}
+
+/**
+ * Redis refuses a script that says that it may write wherever it would refuse a write: on a replica, where memory or the
+ * disk is full, without the replicas it wants. This one writes nothing, so it needs no key, which every master of a
+ * Cluster would have other ones of.
+ */
+async function refusalOf(master: Redis): Promise<Error | undefined> {
+  try {
+    await master.eval('#!lua\nreturn 1', 0);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ReplyError) return error as Error;
+    throw error;
   }
 }

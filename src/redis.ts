@@ -147,6 +147,20 @@ export function mastersOf(redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
 
+/** What `SET … NX GET` needs, which binds a JWT to its body. */
+const OLDEST = 7;
+
+/** `7.2.4`; of a Valkey, the version of Redis that it is like. */
+export async function versionOf(server: Redis): Promise<string> {
+  const [, version = ''] = /^redis_version:(\S+)/m.exec(await server.info('server')) ?? [];
+  return version;
+}
+
+/** One that does not say which it is may be new enough. */
+export function isTooOld(version: string): boolean {
+  return Number.parseInt(version, 10) < OLDEST;
+}
+
 // What ioredis says by itself, where it has no class for it.
 const FAILURES = new RegExp(
   `^(${[

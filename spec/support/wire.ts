@@ -14,6 +14,7 @@ export async function startWire(port: number) {
   let delayMs = 0;
   let losesReply: () => boolean = () => false;
   let lost = 0;
+  let answersAs: ((bytes: string) => string) | undefined;
   const sockets = new Set<Socket>();
   const openedDead = new Set<Socket>();
   const forgotten = new WeakSet<Socket>();
@@ -26,7 +27,8 @@ export async function startWire(port: number) {
     ] as const) {
       sockets.add(from);
       if (stalled) from.pause();
-      from.on('data', (bytes: Buffer) => {
+      from.on('data', (data: Buffer) => {
+        const bytes = from === far && answersAs ? Buffer.from(answersAs(data.toString('latin1')), 'latin1') : data;
         if (from === near && isLast(bytes.toString('latin1'))) dead = true;
         if (dead || forgotten.has(from)) return;
         if (from === near && isHeld(bytes.toString('latin1'))) {
@@ -94,6 +96,10 @@ export async function startWire(port: number) {
     loseReplies(probability: number, random: () => number): () => number {
       losesReply = () => random() < probability;
       return () => lost;
+    },
+    /** What Redis says comes as something else, of the same length. */
+    answerAs(change: typeof answersAs) {
+      answersAs = change;
     },
     /** New connections go through again. */
     mend() {
