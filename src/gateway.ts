@@ -39,9 +39,11 @@ import {
   connectForRequests,
   connectForWorkers,
   firstConnection,
+  isRedisFailure,
   type RedisClient,
   type RedisLocation,
 } from './redis.js';
+import { createRedisLog } from './redis-log.js';
 import { createAccept } from './revocation/accept.js';
 import { createAuthenticate } from './revocation/authenticate.js';
 import { createDeactivation } from './revocation/deactivation.js';
@@ -88,8 +90,10 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
     ? undefined
     : await startEmbeddedRedis({ dataDir: config.dataDir, onRestart: (why) => logger.warn(why) });
   const location: RedisLocation = embedded ?? { url: config.redisUrl as string };
+  const redisLog = createRedisLog(logger);
   const redis = connectForRequests(location);
-  redis.on('error', (error) => logger.debug({ error }, 'redis'));
+  redisLog.watch(redis);
+  redisLog.watchVersion(redis);
   const outbound = createOutbound(settings.outbound);
   const metrics = createMetrics();
   const tenants = settings.tenants.map(({ id }) => id);
@@ -98,7 +102,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
   const replicas = config.redisWaitReplicas;
   // What waits for replicas holds up its connection.
   const accepting = replicas > 0 ? connectForRequests(location) : redis;
-  accepting.on('error', (error) => logger.debug({ error }, 'redis'));
+  if (accepting !== redis) redisLog.watch(accepting);
   await Promise.all([redis, accepting].map(firstConnection));
   const enqueue = replicas > 0 ? enqueueAcknowledged() : createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
@@ -184,9 +188,12 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
 
   function openWorkers() {
     const connection = connectForWorkers(location);
-    connection.on('error', (error) => logger.warn({ error }, 'redis'));
+    redisLog.watch(connection);
     const target = settings.alerts.webhook;
-    const onError = (error: Error) => logger.warn({ error }, 'alert');
+    const onError = (error: Error) => {
+      if (isRedisFailure(error)) redisLog.tell(error);
+      else logger.warn({ error }, 'alert');
+    };
     const alerts =
       target &&
       startAlerts({ connection, prefix, target, send: outbound.send, now, onError, telemetry: telemetry?.queues });
@@ -202,7 +209,10 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
         if (name === undefined) return undefined;
         return format === 'email' ? { format, email: name } : { format, id: name };
       },
-      onError: (error, { tenant, id }) => logger.warn({ error, tenant, receiver: id }, 'event'),
+      onError(error, { tenant, id }) {
+        if (isRedisFailure(error)) redisLog.tell(error);
+        else logger.warn({ error, tenant, receiver: id }, 'event');
+      },
     });
     const handOver = openHandOver(connection);
     const ends = openEnds(connection);
@@ -222,11 +232,13 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
       keepFailedSeconds: Math.max(KEEP_FAILED_MS, settings.retention.revocations) / 1_000,
       metrics,
       logger,
+      onRedisFailure: redisLog.tell,
       now,
       callContext,
     });
     const overdue = watchOverdue({
       ...{ connection, prefix, alerts, metrics, logger, now },
+      onRedisFailure: redisLog.tell,
       records: createRevocationRecords(connection, keep),
       tenants: settings.tenants.map(({ id }) => id),
       overdueAfterMs: settings.alerts.overdueAfter,
@@ -278,7 +290,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
     // One that fails rather than waits: what began on one master is not carried on with the next, where its jobs would
     // be without a record, and be called once more when they get one. It is written again as a whole.
     const own = connectForRequests(location);
-    own.on('error', (error) => logger.debug({ error }, 'redis'));
+    redisLog.watch(own);
     return { connection: own, acknowledged: createAcknowledged(own, `${prefix}:${INTAKE_QUEUE}:${what}`, replicas) };
   }
 

@@ -32,6 +32,7 @@ const ARROWS: Record<string, string[]> = {
   'app.ts': ['logger.ts', 'request-error.ts'],
   'health.ts': ['metrics.ts', 'redis.ts'],
   'redis.ts': ['redis-url.ts', 'request-error.ts'],
+  'redis-log.ts': ['logger.ts', 'redis.ts'],
   'redis-url.ts': [],
   'acknowledged.ts': ['redis.ts'],
   'request-body.ts': ['request-error.ts'],

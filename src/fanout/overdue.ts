@@ -2,7 +2,7 @@
 import { Queue } from 'bullmq';
 import type { Logger } from '../logger.js';
 import type { Metrics } from '../metrics.js';
-import type { RedisClient as Redis } from '../redis.js';
+import { isRedisFailure, type RedisClient as Redis } from '../redis.js';
 import type { Alerts } from './alert.js';
 import { INTAKE_QUEUE, type IntakeJob } from './job.js';
 import { tenantKeys } from './keys.js';
@@ -19,6 +19,8 @@ export type OverdueDependencies = {
   alerts: Alerts | undefined;
   metrics: Metrics;
   logger: Logger;
+  /** There is a next look; without it each is logged. */
+  onRedisFailure?: (error: Error) => void;
   now: () => number;
   /** Milliseconds from acceptance. */
   overdueAfterMs: number;
@@ -32,7 +34,8 @@ if wasOpen == isSpread then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end`;
 
 /** Every worker process looks; an alert that two of them raise is one alert. */
 export function watchOverdue(dependencies: OverdueDependencies) {
-  const { connection, prefix, tenants, records, alerts, metrics, logger, now, overdueAfterMs } = dependencies;
+  const { connection, prefix, tenants, records, alerts, metrics, logger, onRedisFailure, now, overdueAfterMs } =
+    dependencies;
   connection.defineCommand('overdueNote', { numberOfKeys: 3, lua: NOTE });
   const commands = connection as unknown as Record<'overdueNote', (...args: string[]) => Promise<unknown>>;
   const intake = new Queue<IntakeJob>(INTAKE_QUEUE, { connection, prefix, skipVersionCheck: true });
@@ -40,7 +43,10 @@ export function watchOverdue(dependencies: OverdueDependencies) {
   intake.on('error', () => {});
   let looking: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
-    looking = looking.then(look).catch((error: unknown) => logger.warn({ error }, 'overdue'));
+    looking = looking.then(look).catch((error: Error) => {
+      if (onRedisFailure && isRedisFailure(error)) onRedisFailure(error);
+      else logger.warn({ error }, 'overdue');
+    });
   }, LOOK_EVERY_MS);
   timer.unref();
 

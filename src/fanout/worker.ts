@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Processor, Queue, type QueueOptions, type Telemetry, Worker, type WorkerOptions } from 'bullmq';
-import type { RedisClient as Redis } from '../redis.js';
+import { isRedisFailure, type RedisClient as Redis } from '../redis.js';
 import { BULK_AT_ONCE, createBulkGate } from './bulk-gate.js';
 import { type App, type CallDependencies, callApp } from './call-app.js';
 import { createEvidenceStore } from './evidence.js';
@@ -36,6 +36,8 @@ export type WorkerDependencies = Omit<CallDependencies & SpreadDependencies, Mad
   /** After what time without a word of anybody who knows an app its jobs are ended, in milliseconds. */
   goneAfterMs?: number;
   telemetry?: Telemetry | undefined;
+  /** Every queue and every worker hears of one trouble with Redis, at every try; without it each is logged. */
+  onRedisFailure?: (error: Error) => void;
   /** Where `records` and the jobs of the apps are written to, if not over `connection`, and what waits until they are safe. */
   handOver?: HandOver | undefined;
 };
@@ -66,7 +68,8 @@ export function startWorkers(given: WorkerDependencies) {
   }
 
   function logError(error: Error): void {
-    logger.error({ error }, 'redis');
+    if (given.onRedisFailure && isRedisFailure(error)) given.onRedisFailure(error);
+    else logger.error({ error }, 'redis');
   }
 
   /** A worker that can be replaced, and what the watchdog has to know of it. */
