@@ -114,6 +114,19 @@ describe('one process', () => {
     expect(await ask(redis.path, (client) => client.ping())).toBe('PONG');
   });
 
+  it('refuses a redis-server that is too old, in a sentence, and starts nothing', async () => {
+    const bin = join(scratch, 'bin');
+    mkdirSync(bin);
+    // What Ubuntu 22.04's says of itself.
+    const old =
+      '#!/bin/sh\necho "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=a3fdef44459b3ad6"\n';
+    writeFileSync(join(bin, 'redis-server'), old, { mode: 0o755 });
+    await expect(open({ env: { PATH: bin } })).rejects.toThrow(
+      `${join(bin, 'redis-server')} is version 6.0.16, and the gateway needs 7.0 or later: install a newer redis-server or valkey-server, or set REDIS_URL to one elsewhere.`,
+    );
+    expect(readdirSync(dataDir).filter((file) => file === 'redis.log')).toEqual([]);
+  });
+
   it('is gone when the gateway was killed', async () => {
     const other = await openElsewhere();
     const path = join(dataDir, 'redis.sock');

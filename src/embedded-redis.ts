@@ -30,6 +30,7 @@ const STOP_WITHIN_MS = 8_000;
 const FIRST_RESTART_MS = 50;
 const LAST_RESTART_MS = 5_000;
 const STEADY_MS = 1_000;
+const OLDEST_MAJOR = 7; // What the gateway asks of Redis was not there before.
 
 // Waits to be noted in the claim before it starts Redis, then stops Redis when standard input ends: also when the gateway was killed.
 const GUARD = `
@@ -182,6 +183,19 @@ function spawnGuard(dir: string, binary: string, env: NodeJS.ProcessEnv | undefi
 }
 
 async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
+  const binary = await lookUpBinary(env);
+  // A Valkey of any version is new enough: its first was 7.2.
+  const { stdout } = await promisify(execFile)(binary, ['--version'], { env });
+  const [, version = ''] = /\bv=(\d\S*)/.exec(stdout) ?? [];
+  if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
+    throw expected(
+      `${binary} is version ${version}, and the gateway needs ${OLDEST_MAJOR}.0 or later: install a newer redis-server or valkey-server, or set REDIS_URL to one elsewhere.`,
+    );
+  }
+  return binary;
+}
+
+async function lookUpBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
   try {
     const lookUp = 'command -v redis-server || command -v valkey-server';
     const { stdout } = await promisify(execFile)('/bin/sh', ['-c', lookUp], { env });
