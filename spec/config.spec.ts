@@ -1,5 +1,5 @@
 /** The settings file: everything that is wrong with it at once, each with its place, and no value of it. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +20,10 @@ import {
 } from './support/settings.js';
 
 const FILE = 'universal-logout.yaml';
+
+const keyPair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const publicJwk = keyPair.publicKey.export({ format: 'jwk' });
+const privateJwk = keyPair.privateKey.export({ format: 'jwk' });
 
 /** How the file names a variable of the environment. */
 const variable = (name: string) => `\${${name}}`;
@@ -211,6 +215,77 @@ tenants:
       topWith({ alerts: { webhook: { url: 'https://a.b', secret: 'x' } } }),
       /not a Standard Web/,
     ],
+    ['records kept for no time', topWith({ retention: { revocations: '0s' } }), /revocations is too short: use 1h or/],
+    ['records kept too shortly', topWith({ retention: { revocations: '59m' } }), /revocations is too short: use 1h or/],
+    [
+      'a breaker that looks at no time',
+      withApp({ delivery: { breaker: { window: '0s' } } }),
+      /breaker.window is too short: use 1s or more/,
+    ],
+    ['the id of those who ask by hand', withTrust({ id: 'operator' }), /trusts\[0\].id is taken: /],
+    ['the id of those who provision', withTrust({ id: 'scim' }), /trusts\[0\].id is taken: /],
+    [
+      'a user name in publicUrl',
+      topWith({ publicUrl: 'https://u:s3cret@logout.example.com' }),
+      /publicUrl must have no user name or password in it/,
+    ],
+    [
+      'a user name in the URL of alerts',
+      topWith({ alerts: { webhook: { url: 'https://u:s3cret@hooks.example.com', secret: SECRET } } }),
+      /alerts.webhook.url must have no user name or password in it/,
+    ],
+    [
+      'a user name in the URL of an event',
+      tenantWith({ events: [{ id: 'x', webhook: { url: 'https://u@hooks.example.com', secret: SECRET } }] }),
+      /events\[0\].webhook.url must have no user name or password in it/,
+    ],
+    [
+      'a user name in the URL of keys',
+      withTrust({ keys: { jwksUri: 'https://u:s3cret@acme.okta.com/keys' } }),
+      /keys.jwksUri must have no user name or password in it/,
+    ],
+    [
+      'a secret among the keys',
+      withTrust({ keys: { jwks: { keys: [publicJwk, { kty: 'oct', k: 'AAAA' }] } } }),
+      /keys.jwks.keys\[1\].kty is oct, a secret with which whoever verifies can sign: use public keys, RSA or EC$/,
+    ],
+    [
+      'a private key among the keys',
+      withTrust({ keys: { jwks: { keys: [publicJwk, privateJwk] } } }),
+      /keys.jwks.keys\[1\].d is the private part of a key: leave only the public part here, and use another key$/,
+    ],
+    [
+      'an app at a private address',
+      withApp({ options: { ...app.options, url: 'https://10.1.2.3/logout' } }),
+      /apps\[0\].options.url is at a private or special address: list its network in outbound.allowNetworks, or it is never called$/,
+    ],
+    ['keys without https://', withTrust({ keys: { jwksUri: 'acme.okta.com/keys' } }), /jwksUri is not an http or/],
+    [
+      'keys with a setting that there is not',
+      withTrust({ keys: { jwksUri: 'https://acme.okta.com/keys', cache: '1h' } }),
+      /:\d+:\d+ tenants\[0\].trusts\[0\].keys.cache is not a setting/,
+    ],
+    [
+      'an event without https://',
+      tenantWith({ events: [{ id: 'x', webhook: { url: 'hooks.example.com', secret: SECRET } }] }),
+      /events\[0\].webhook.url is not an http or https URL/,
+    ],
+    [
+      'an event without an id',
+      tenantWith({ events: [{ webhook: { url: 'https://hooks.example.com', secret: SECRET } }] }),
+      /events\[0\].id is missing or is not a string/,
+    ],
+    [
+      'an event for nobody',
+      tenantWith({ events: [{ id: 'x' }] }),
+      /events\[0\] needs id and exactly one of webhook or caep/,
+    ],
+    [
+      'an event for two',
+      tenantWith({ events: [{ id: 'x', webhook: {}, caep: {} }] }),
+      /events\[0\] needs id and exactly one of webhook or caep/,
+    ],
+    ['groups that are no list', withApp({ assignedTo: { groups: 'x' } }), /assignedTo.groups is missing or is not an/],
     ['a name twice', 'publicUrl: https://a.b\npublicUrl: https://c.d', /:2:1 Map keys must be unique$/],
     ['an open bracket', 'tenants: [{ id: default }', /:1:26 Flow sequence in block collection/],
     ['an alias of nothing', `${topWith({})}alerts: *nothing`, /has an alias \(\*name\) that leads nowhere/],
@@ -233,6 +308,35 @@ tenants:
       ),
     ]);
     expect(problemsWith(`${text}outbound: { allowNetworks: [10.0.0.0/8] }\n`)).toEqual([]);
+  });
+
+  it.each<[string, (url: string) => string, string]>([
+    ['a key set', (url) => withTrust({ keys: { jwksUri: url } }), 'tenants[0].trusts[0].keys.jwksUri'],
+    ['an app', (url) => withApp({ options: { ...app.options, url } }), 'tenants[0].apps[0].options.url'],
+    ['alerts', (url) => topWith({ alerts: { webhook: { url, secret: SECRET } } }), 'alerts.webhook.url'],
+    [
+      'an event',
+      (url) => tenantWith({ events: [{ id: 'x', webhook: { url, secret: SECRET } }] }),
+      'tenants[0].events[0].webhook.url',
+    ],
+  ])('is at an address that is never called, while its network is not listed [%s]', (_what, text, path) => {
+    const problem = `${path} is at a private or special address: list its network in outbound.allowNetworks, or it is never called`;
+    const listing = (...networks: string[]) => stringify({ outbound: { allowNetworks: networks } });
+    for (const url of ['https://10.1.2.3/x', 'https://[::1]/x', 'https://169.254.169.254', 'https://2130706433/']) {
+      expect(problemsWith(text(url))).toEqual([expect.stringContaining(problem)]);
+      expect(problemsWith(text(url) + listing('10.2.0.0/16', '172.16.0.0/12'))).toEqual([
+        expect.stringContaining(problem),
+      ]);
+    }
+    expect(problemsWith(text('http://10.1.2.3/x') + listing('10.2.0.0/16'))).toEqual([
+      expect.stringContaining(
+        `${path} is plain http, which is allowed only to networks listed in outbound.allowNetworks`,
+      ),
+    ]);
+    for (const scheme of ['http', 'https']) {
+      expect(problemsWith(text(`${scheme}://10.1.2.3/x`) + listing('10.1.0.0/16'))).toEqual([]);
+    }
+    expect(problemsWith(text('https://8.8.8.8/x'))).toEqual([]);
   });
 
   it.each(['http://localhost:3000', 'http://127.0.0.1', 'http://[::1]:3000', 'https://a.example.com/base/'])(
@@ -300,6 +404,25 @@ describe('values', () => {
     ]);
   });
 
+  it('that the environment lacks are named, and nothing is said of what stands there instead', () => {
+    const unset = variable('UNSET');
+    const webhook = { url: unset, secret: unset };
+    for (const text of [
+      withTrust({ keys: { jwksUri: unset } }),
+      withTrust({ keys: { certificates: [unset] } }),
+      tenantWith({ events: [{ id: 'x', webhook: { ...webhook, secret: SECRET } }] }),
+      tenantWith({ events: [{ id: 'x', webhook: { ...webhook, url: 'https://hooks.example.com' } }] }),
+      topWith({
+        outbound: { allowNetworks: [unset] },
+        alerts: { webhook: { url: 'https://10.1.2.3', secret: SECRET } },
+      }),
+    ]) {
+      expect(problemsWith(text)).toEqual([
+        expect.stringContaining(`names ${unset}, which the environment does not have`),
+      ]);
+    }
+  });
+
   it('are only what is written in full: a bare dollar sign stays', () => {
     const client = `$A $(B) ${['', '1', 'a-b', ' A '].map(variable).join(' ')} $`;
     const settings = settingsOf(withTrust({ client }), { A: 'wrong', B: 'wrong' });
@@ -327,6 +450,79 @@ describe('certificates', () => {
     expect(keysOf(withCertificates('okta.pem', pem))).toEqual({
       certificates: [expect.any(String), expect.any(String)],
     });
+  });
+
+  it('may be several in one file, which are all read', () => {
+    const next = certificateOf(generateKeyPairSync('rsa', { modulusLength: 2048 }));
+    writeFileSync(join(folder, 'bundle.pem'), `subject=okta\n${pem}\r\nsubject=next\n${next}`);
+    const read = [pem, next].map((one) => new X509Certificate(one).toString());
+    expect(keysOf(withCertificates('bundle.pem'))).toEqual({ certificates: read });
+    writeFileSync(join(folder, 'trusted.pem'), pem.replaceAll(' CERTIFICATE', ' TRUSTED CERTIFICATE'));
+    expect(keysOf(withCertificates('trusted.pem'))).toEqual({ certificates: [read[0]] });
+    expect(keysOf(withCertificates(pem, 'bundle.pem'))).toEqual({ certificates: [read[0], ...read] });
+    writeFileSync(join(folder, 'half.pem'), next + pem.replace(/[A-Za-z0-9]{20}/, 'x'));
+    expect(problemsWith(withCertificates('half.pem'), {}, file)).toEqual([
+      expect.stringContaining('keys.certificates[0] is not a PEM certificate'),
+    ]);
+  });
+
+  it('are five at most, since no JWT is tried with more', () => {
+    writeFileSync(join(folder, 'five.pem'), pem.repeat(5));
+    expect(problemsWith(withCertificates('five.pem'), {}, file)).toEqual([]);
+    expect(problemsWith(withCertificates('five.pem', pem), {}, file)).toEqual([
+      expect.stringMatching(
+        /keys\.certificates has 6 certificates, and a JWT is tried with 5 at most: keep those that Okta signs with$/,
+      ),
+    ]);
+  });
+
+  it.each<[string, { publicKey: KeyObject; privateKey: KeyObject }, string[], string]>([
+    [
+      'is of an RSA key that is too small',
+      generateKeyPairSync('rsa', { modulusLength: 1024 }),
+      ['RS256'],
+      'has an RSA key of 1024 bits: no JWT is accepted under less than 2048',
+    ],
+    [
+      'is of an EC key where only RS256 is allowed',
+      generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+      ['RS256'],
+      'has an EC key on P-256: no JWT is accepted under it unless algorithms has ES256',
+    ],
+    [
+      'is of an EC key on another curve than is allowed',
+      generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+      ['RS256', 'ES256'],
+      'has an EC key on P-384: no JWT is accepted under it unless algorithms has ES384',
+    ],
+    [
+      'is of an RSA key where only ES256 is allowed',
+      generateKeyPairSync('rsa', { modulusLength: 2048 }),
+      ['ES256'],
+      'has an RSA key: no JWT is accepted under it unless algorithms has RS256 or the like',
+    ],
+    [
+      'is of a curve that no algorithm has',
+      generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
+      ['ES256'],
+      'has a key that is neither RSA nor EC on P-256, P-384 or P-521: no JWT is accepted under it',
+    ],
+  ])('are a mistake where one %s', (_what, pair, algorithms, problem) => {
+    const text = withTrust({ keys: { certificates: [certificateOf(pair)] }, algorithms });
+    expect(problemsWith(text, {}, file)).toEqual([
+      expect.stringMatching(new RegExp(`:\\d+:\\d+ tenants\\[0\\].trusts\\[0\\].keys.certificates\\[0\\] ${problem}$`)),
+    ]);
+  });
+
+  it('are read together with all else', () => {
+    const text = withTrust({ keys: { certificates: ['missing.pem', 'okta.pem', 'words.pem'] }, mode: 'half' });
+    expect(problemsWith(text, {}, file).map((problem) => problem.replace(/^.*trusts\[0\]\./, ''))).toEqual(
+      expect.arrayContaining([
+        'mode needs to be one of full, refresh-only',
+        'keys.certificates[0] names a file that cannot be read',
+        'keys.certificates[2] is not a PEM certificate',
+      ]),
+    );
   });
 
   it.each([

@@ -1,15 +1,17 @@
 /** Reads the environment and the settings file once: every setting, or every problem with them at once. */
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { readCertificates } from './certificates.js';
 import { registry } from './connectors/registry.js';
 import { type DataKey, parseDataKeys } from './data-key.js';
+import { createAddressGuard } from './outbound/address-guard.js';
 import { parseRedisUrl } from './redis-url.js';
 import { type Settings, settingsSchema } from './settings.js';
 
-const PEM_BEGIN = '-----BEGIN CERTIFICATE-----';
+const MAX_CERTIFICATES = 5;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -139,27 +141,27 @@ export function parseSettings(text: string, file: string, env: Environment, prob
     problems.push(`${file} has an alias (*name) that leads nowhere: put a value that begins with * in quotes`);
     return undefined;
   }
+  const reportSet: Report = (path, problem) => {
+    if (!unset.has(pathText(path))) report(path, problem);
+  };
   const parsed = settingsSchema(registry).safeParse(filled);
-  checkAcross(filled, report);
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues) {
-      if (unset.has(pathText(issue.path))) continue;
-      if (issue.code === 'unrecognized_keys') {
-        const map = document.getIn(issue.path, true);
-        for (const key of issue.keys) {
-          const pair = isMap(map) ? map.items.find((item) => String(item.key) === key) : undefined;
-          const place = (pair?.key as { range?: [number] } | undefined)?.range?.[0] ?? offsetOf(issue.path);
-          problems.push(`${at(place)} ${pathText([...issue.path, key])} is not a setting`);
-        }
-      } else {
-        report(issue.path, wording(issue));
+  checkAcross(filled, reportSet);
+  const putCertificates = readAllCertificates(filled, dirname(file), reportSet);
+  for (const issue of (parsed.error?.issues ?? []).flatMap((one) => meant(one, filled))) {
+    if (issue.code === 'unrecognized_keys') {
+      const map = document.getIn(issue.path, true);
+      for (const key of issue.keys) {
+        const pair = isMap(map) ? map.items.find((item) => String(item.key) === key) : undefined;
+        const place = (pair?.key as { range?: [number] } | undefined)?.range?.[0] ?? offsetOf(issue.path);
+        problems.push(`${at(place)} ${pathText([...issue.path, key])} is not a setting`);
       }
+    } else {
+      reportSet(issue.path, wording(issue));
     }
-    return undefined;
   }
-  if (problems.length > before) return undefined;
-  readCertificates(parsed.data, dirname(file), report);
-  return problems.length > before ? undefined : parsed.data;
+  if (!parsed.success || problems.length > before) return undefined;
+  putCertificates(parsed.data);
+  return parsed.data;
 }
 
 type Report = (path: readonly PropertyKey[], problem: string) => void;
@@ -190,14 +192,13 @@ const list = (value: unknown): Raw[] => (Array.isArray(value) ? value.map(record
 /** What the schema cannot say of one value alone; over the raw settings, so that one mistake does not hide another. */
 function checkAcross(settings: unknown, report: Report): void {
   const { outbound, tenants, alerts } = record(settings);
-  const networks = record(outbound).allowNetworks;
-  const noHttp = !Array.isArray(networks) || networks.length === 0;
-  const checkScheme = (path: readonly PropertyKey[], url: unknown) => {
-    if (noHttp && typeof url === 'string' && url.startsWith('http:')) {
-      report(path, 'is plain http, which is allowed only to networks listed in outbound.allowNetworks');
-    }
+  const networks = record(outbound).allowNetworks ?? [];
+  const refusal = Array.isArray(networks) ? refusalOf(networks) : () => undefined;
+  const checkTarget = (path: readonly PropertyKey[], url: unknown) => {
+    const problem = typeof url === 'string' ? refusal(url) : undefined;
+    if (problem) report(path, problem);
   };
-  checkScheme(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
+  checkTarget(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
   checkUnique(list(tenants), ['tenants'], report);
   list(tenants).forEach((tenant, t) => {
     checkUnique(list(tenant.trusts), ['tenants', t, 'trusts'], report);
@@ -205,7 +206,7 @@ function checkAcross(settings: unknown, report: Report): void {
     checkUnique(list(tenant.events), ['tenants', t, 'events'], report);
     list(tenant.events).forEach((receiver, i) => {
       for (const kind of ['webhook', 'caep']) {
-        checkScheme(['tenants', t, 'events', i, kind, 'url'], record(receiver[kind]).url);
+        checkTarget(['tenants', t, 'events', i, kind, 'url'], record(receiver[kind]).url);
       }
     });
     const pairs = new Set<string>();
@@ -217,14 +218,14 @@ function checkAcross(settings: unknown, report: Report): void {
         if (pairs.has(pair)) report([...path, 'issuers', j], 'is already trusted with the same client in this tenant');
         pairs.add(pair);
       });
-      for (const source of ['jwksUri', 'discovery']) checkScheme([...path, 'keys', source], record(trust.keys)[source]);
+      for (const source of ['jwksUri', 'discovery']) checkTarget([...path, 'keys', source], record(trust.keys)[source]);
     });
     const askers = list(tenant.trusts).flatMap(({ issuers }) => (Array.isArray(issuers) ? issuers : []).map(originOf));
     list(tenant.apps).forEach((app, i) => {
       const path = ['tenants', t, 'apps', i];
       const connector = registry.find(({ name }) => name === app.connector);
       for (const [option, value] of Object.entries(record(app.options))) {
-        if (/url$/i.test(option)) checkScheme([...path, 'options', option], value);
+        if (/url$/i.test(option)) checkTarget([...path, 'options', option], value);
       }
       if (app.mode === 'refresh-only' && connector && !connector.modes.includes('refresh-only')) {
         report([...path, 'mode'], `needs to be full: ${connector.name} cannot leave sessions alone`);
@@ -240,6 +241,26 @@ function checkAcross(settings: unknown, report: Report): void {
   });
 }
 
+/** Why a URL is never called, as far as it says so itself: whether a name leads to a listed network shows when it is called. */
+function refusalOf(networks: readonly unknown[]): (url: string) => string | undefined {
+  let guard: ReturnType<typeof createAddressGuard> | undefined;
+  try {
+    guard = createAddressGuard(networks.map(String));
+  } catch {
+    // One that is none is told, and it may be the one that lists the address.
+  }
+  const noHttp = 'is plain http, which is allowed only to networks listed in outbound.allowNetworks';
+  return (text) => {
+    if (networks.length === 0 && text.startsWith('http:')) return noHttp;
+    if (!guard || !URL.canParse(text)) return undefined;
+    const { protocol, hostname } = new URL(text);
+    const isAddress = isIP(hostname.replace(/^\[|\]$/g, '')) !== 0;
+    if (!isAddress || (protocol !== 'http:' && protocol !== 'https:') || !guard(hostname, protocol)) return undefined;
+    if (protocol === 'http:') return noHttp;
+    return 'is at a private or special address: list its network in outbound.allowNetworks, or it is never called';
+  };
+}
+
 function originOf(url: unknown): string | undefined {
   return typeof url === 'string' && URL.canParse(url) ? new URL(url).origin : undefined;
 }
@@ -252,36 +273,59 @@ function checkUnique(items: readonly Raw[], path: readonly PropertyKey[], report
   });
 }
 
-/** Certificates given as paths are replaced by their text. */
-function readCertificates(settings: Settings, folder: string, report: Report): void {
-  const read = (certificate: string): { pem: string } | { problem: string } => {
-    let pem = certificate;
-    try {
-      if (!certificate.includes(PEM_BEGIN)) pem = readFileSync(resolve(folder, certificate), 'utf8');
-    } catch {
-      return { problem: 'names a file that cannot be read' };
-    }
-    try {
-      return { pem: new X509Certificate(pem).toString() };
-    } catch {
-      return { problem: 'is not a PEM certificate' };
-    }
-  };
-  settings.tenants.forEach((tenant, t) => {
-    tenant.trusts.forEach((trust, i) => {
-      if (!('certificates' in trust.keys)) return;
-      trust.keys.certificates = trust.keys.certificates.map((certificate, c) => {
-        const result = read(certificate);
-        if ('pem' in result) return result.pem;
-        report(['tenants', t, 'trusts', i, 'keys', 'certificates', c], result.problem);
-        return certificate;
+/** Reports what is wrong with the certificates; answers what puts their text in the place of paths, and all of a file. */
+function readAllCertificates(settings: unknown, folder: string, report: Report): (parsed: Settings) => void {
+  const found: { t: number; i: number; pems: string[] }[] = [];
+  list(record(settings).tenants).forEach((tenant, t) => {
+    list(tenant.trusts).forEach((trust, i) => {
+      const { certificates } = record(trust.keys);
+      if (!Array.isArray(certificates)) return;
+      const path = ['tenants', t, 'trusts', i, 'keys', 'certificates'];
+      const { algorithms = ['RS256'] } = trust;
+      const pems = certificates.flatMap((certificate: unknown, c) => {
+        // Whatever is no text the schema tells.
+        if (typeof certificate !== 'string' || certificate === '') return [];
+        const read = readCertificates(certificate, folder, Array.isArray(algorithms) ? algorithms.map(String) : []);
+        if ('pems' in read) return read.pems;
+        report([...path, c], read.problem);
+        return [];
       });
+      if (pems.length > MAX_CERTIFICATES) {
+        const problem = `has ${pems.length} certificates, and a JWT is tried with ${MAX_CERTIFICATES} at most`;
+        report(path, `${problem}: keep those that Okta signs with`);
+      }
+      found.push({ t, i, pems });
     });
   });
+  return ({ tenants }) => {
+    for (const { t, i, pems } of found) {
+      const keys = tenants[t]?.trusts[i]?.keys;
+      if (keys && 'certificates' in keys) keys.certificates = pems;
+    }
+  };
+}
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * What is wrong with the one alternative that is meant: the one that lacks the fewest of its keys. The issue itself where
+ * that is none, or more than one.
+ */
+function meant(issue: Issue, settings: unknown): Issue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const value = issue.path.reduce<unknown>((inner, part) => record(inner)[part as string], settings);
+  const lacking = issue.errors.map((issues) => {
+    if (issues.some(({ code, path }) => path.length === 0 && /^invalid_(type|value)$/.test(code))) return Number.NaN;
+    return issues.filter(({ path }) => path.length === 1 && !(String(path[0]) in record(value))).length;
+  });
+  const fewest = Math.min(...lacking.filter((count) => !Number.isNaN(count)));
+  const [only, ...others] = issue.errors.filter((_, index) => lacking[index] === fewest);
+  if (!only || others.length > 0) return [issue];
+  return only.flatMap((one) => meant({ ...one, path: [...issue.path, ...one.path] } as Issue, settings));
 }
 
 /** A problem in words that name what would be right, never the value. */
-function wording(issue: z.core.$ZodIssue): string {
+function wording(issue: Issue): string {
   if (issue.code === 'invalid_type') return `is missing or is not ${withArticle(issue.expected)}`;
   if (issue.code === 'invalid_value') return `needs to be one of ${issue.values.map(String).join(', ')}`;
   if (issue.code === 'too_small' && issue.origin === 'array') return `needs at least ${issue.minimum} entry`;

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import type { Connector } from './connectors/connector.js';
+import { appUrl, type Connector, hasUserInfo } from './connectors/connector.js';
 import { assignableAttributes } from './directory/assignment.js';
 import { identifierKinds } from './directory/user.js';
 import { webhookSecret } from './outbound/signed-headers.js';
@@ -15,7 +15,14 @@ const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const duration = z
   .string()
   .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'is not a duration such as 30s, 10m, 72h or 90d')
-  .transform((text) => Number.parseInt(text, 10) * UNIT_MS[text.replace(/\d+/, '') as keyof typeof UNIT_MS]);
+  .transform(toMs);
+
+const durationFrom = (least: string) =>
+  duration.refine((ms) => ms >= toMs(least), `is too short: use ${least} or more`);
+
+function toMs(text: string): number {
+  return Number.parseInt(text, 10) * UNIT_MS[text.replace(/\d+/, '') as keyof typeof UNIT_MS];
+}
 
 const id = z
   .string()
@@ -30,22 +37,37 @@ const publicUrl = httpUrl
     'must be https unless it is a loopback address',
   )
   .refine((url) => !/[?#]/.test(url), 'must have no query and no fragment')
+  .refine((url) => !hasUserInfo(new URL(url)), 'must have no user name or password in it')
   .transform((url) => url.replace(/\/+$/, ''));
 
 const network = z.string().refine((text) => ipaddr.isValidCIDR(text), 'is not a network such as 10.1.0.0/16');
 
+const jwk = z
+  .looseObject({ kty: z.string() })
+  .refine(({ kty }) => kty !== 'oct', {
+    path: ['kty'],
+    error: 'is oct, a secret with which whoever verifies can sign: use public keys, RSA or EC',
+  })
+  .refine((key) => key.d === undefined, {
+    path: ['d'],
+    error: 'is the private part of a key: leave only the public part here, and use another key',
+  });
+
 const keys = z.union(
   [
-    z.strictObject({ jwksUri: httpUrl }),
-    z.strictObject({ discovery: httpUrl }),
-    z.strictObject({ jwks: z.strictObject({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) }) }),
+    z.strictObject({ jwksUri: appUrl }),
+    z.strictObject({ discovery: appUrl }),
+    z.strictObject({ jwks: z.strictObject({ keys: z.array(jwk).min(1) }) }),
     z.strictObject({ certificates: z.array(z.string().min(1)).min(1) }),
   ],
   { error: 'needs exactly one of jwksUri, discovery, jwks or certificates' },
 );
 
 const trust = z.strictObject({
-  id,
+  id: id.refine(
+    (text) => !['operator', 'scim'].includes(text),
+    'is taken: records say operator of what is asked by hand, and scim of deactivations',
+  ),
   issuers: z.array(z.string().min(1)).min(1).describe('Okta can switch between org URL and custom domain: list both.'),
   client: z
     .string()
@@ -77,7 +99,7 @@ const delivery = z.strictObject({
     .strictObject({
       failureRatio: z.number().gt(0).max(1).default(0.7),
       minimumCalls: z.int().min(1).max(10_000).default(10),
-      window: duration.prefault('5m'),
+      window: durationFrom('1s').prefault('5m'),
       openFor: duration.prefault('30s'),
     })
     .prefault({})
@@ -128,7 +150,7 @@ function app(connectors: readonly Connector<unknown>[]) {
   });
 }
 
-const webhookTarget = z.strictObject({ url: httpUrl, secret: webhookSecret });
+const webhookTarget = z.strictObject({ url: appUrl, secret: webhookSecret });
 
 const receiver = z.union(
   [
@@ -136,7 +158,7 @@ const receiver = z.union(
     z.strictObject({
       id,
       caep: z.strictObject({
-        url: httpUrl,
+        url: appUrl,
         audience: z.string().min(1),
         bearer: z.string().min(1).optional(),
         subject: z
@@ -208,7 +230,7 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
       .strictObject({
         oidc: z
           .strictObject({
-            issuer: httpUrl,
+            issuer: appUrl,
             clientId: z.string().min(1),
             clientSecret: z.string().min(1),
             groups: z.array(z.string().min(1)).min(1),
@@ -219,7 +241,14 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
     assignmentGrace: duration
       .prefault('30d')
       .describe('How long a deleted user, and an assignment that was taken away, still count in a revocation.'),
-    retention: z.strictObject({ revocations: duration.prefault('90d'), audit: duration.prefault('400d') }).prefault({}),
+    retention: z
+      .strictObject({
+        revocations: durationFrom('1h')
+          .prefault('90d')
+          .describe('How long records and watermarks are kept: longer than a revocation takes, with all its repeats.'),
+        audit: duration.prefault('400d'),
+      })
+      .prefault({}),
   });
 }
 

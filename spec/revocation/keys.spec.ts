@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { JWK } from 'jose';
 import { certificateOf } from '../support/certificate.js';
 import { ADA, type Endpoint, startEndpoint } from '../support/endpoint.js';
+import { configOf } from '../support/gateway.js';
 import { compactJws } from '../support/jws.js';
 import { createKey, type Key, TYP } from '../support/okta.js';
 import { expectUnauthenticated } from '../support/refusal.js';
@@ -54,7 +55,7 @@ beforeAll(async () => {
         inline: set(...keys.map(({ jwk }) => jwk)),
         'same-kid': set({ ...first.jwk, kid: 'same' }, { ...second.jwk, kid: 'same' }),
         saml: certificates(pairs.old, pairs.current),
-        'saml-small': certificates(pairs.small),
+        small: set(pairs.small.publicKey.export({ format: 'jwk' })),
         'saml-curve': certificates(pairs.curve),
       };
       Object.values(ODD).forEach((odd, index) => {
@@ -178,7 +179,9 @@ describe('certificates (OKTA-10)', () => {
     await refuses(signed('saml-curve', pairs.old), 'alg_not_allowed');
   });
 
-  it('are refused with an RSA key of 1,024 bits', async () => {
-    await refuses(signed('saml-small', pairs.small), 'no_suitable_key');
+  it('are refused by the settings with an RSA key of 1,024 bits, which is of no use in a JWK Set either', async () => {
+    const trust = { id: 'saml', issuers: ['x'], client: 'x', keys: certificates(pairs.small) };
+    expect(() => configOf({ tenants: [{ id: 'default', trusts: [trust] }] })).toThrow('has an RSA key of 1024 bits');
+    await refuses(signed('small', pairs.small), 'no_suitable_key');
   });
 });

@@ -27,7 +27,11 @@ const ARROWS: Record<string, string[]> = {
   'main.ts': ['commands/', 'config.ts'],
   'commands/': ['*'],
   'gateway.ts': ['*', '!commands/'],
-  'config.ts': ['settings.ts', 'connectors/registry.ts', 'data-key.ts', 'redis-url.ts'],
+  'config.ts': [
+    ...['settings.ts', 'connectors/registry.ts', 'data-key.ts', 'redis-url.ts'],
+    ...['certificates.ts', 'outbound/address-guard.ts'],
+  ],
+  'certificates.ts': [],
   'settings.ts': ['connectors/connector.ts', 'directory/', 'outbound/'],
   'app.ts': ['logger.ts', 'request-error.ts'],
   'health.ts': ['metrics.ts', 'redis.ts'],

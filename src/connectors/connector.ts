@@ -164,7 +164,7 @@ export const appUrl = z
   .refine((url) => !url.includes('#'), 'must have no fragment: what follows the # is never sent')
   .refine((url) => !hasUserInfo(new URL(url)), 'must have no user name or password in it: they are never sent');
 
-const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== '';
+export const hasUserInfo = ({ username, password }: URL) => username !== '' || password !== '';
 
 /** Where the API of an app begins, for `createApi`. */
 export const apiUrl = appUrl.refine(

@@ -1,0 +1,53 @@
+/** The signing certificates that a trust names: read from the settings or from files beside them, and whether they are of any use. */
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+
+const BEGIN = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g;
+const PEM = new RegExp(`${BEGIN.source}[^-]*-----END [A-Z0-9 ]+-----`, 'g');
+const LEAST_RSA_BITS = 2048;
+const CURVES: Record<string, { name: string; algorithm: string }> = {
+  prime256v1: { name: 'P-256', algorithm: 'ES256' },
+  secp384r1: { name: 'P-384', algorithm: 'ES384' },
+  secp521r1: { name: 'P-521', algorithm: 'ES512' },
+};
+
+export type Certificates = { pems: string[] } | { problem: string };
+
+/** Those of one entry: a PEM text, or a file of one or several, whose path starts at `folder`. */
+export function readCertificates(entry: string, folder: string, algorithms: readonly string[]): Certificates {
+  let text = entry;
+  try {
+    if (!entry.match(BEGIN)) text = readFileSync(resolve(folder, entry), 'utf8');
+  } catch {
+    return { problem: 'names a file that cannot be read' };
+  }
+  let certificates: X509Certificate[];
+  try {
+    // What is cut off at its end is no match, and is not to be passed over.
+    const found = text.match(PEM) ?? [];
+    if (found.length === 0 || found.length !== text.match(BEGIN)?.length)
+      return { problem: 'is not a PEM certificate' };
+    certificates = found.map((pem) => new X509Certificate(pem));
+  } catch {
+    return { problem: 'is not a PEM certificate' };
+  }
+  const problem = certificates.map(({ publicKey }) => whyUseless(publicKey, algorithms)).find(Boolean);
+  return problem === undefined ? { pems: certificates.map(String) } : { problem };
+}
+
+/** Why no JWT under this key is ever accepted (JWT-04, JWT-10). */
+function whyUseless(key: KeyObject, algorithms: readonly string[]): string | undefined {
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === 'rsa') {
+    if (modulusLength < LEAST_RSA_BITS) {
+      return `has an RSA key of ${modulusLength} bits: no JWT is accepted under less than ${LEAST_RSA_BITS}`;
+    }
+    if (algorithms.some((algorithm) => /^[RP]S/.test(algorithm))) return undefined;
+    return 'has an RSA key: no JWT is accepted under it unless algorithms has RS256 or the like';
+  }
+  const curve = key.asymmetricKeyType === 'ec' ? CURVES[namedCurve] : undefined;
+  if (!curve) return 'has a key that is neither RSA nor EC on P-256, P-384 or P-521: no JWT is accepted under it';
+  if (algorithms.includes(curve.algorithm)) return undefined;
+  return `has an EC key on ${curve.name}: no JWT is accepted under it unless algorithms has ${curve.algorithm}`;
+}
