@@ -55,6 +55,7 @@ describe('who may look', () => {
     ['more than the token', `Bearer ${ADMIN_TOKEN}x`],
     ['the token without its scheme', ADMIN_TOKEN],
     ['another scheme', `Basic ${ADMIN_TOKEN}`],
+    ['the token in another case', `Bearer ${ADMIN_TOKEN.toUpperCase()}`],
     ['an empty token', 'Bearer '],
     ['the word undefined', 'Bearer undefined'],
   ])('is not whoever shows %s', async (_what, authorization) => {
@@ -66,6 +67,14 @@ describe('who may look', () => {
       expect(response.body).toMatchObject({ status: 401, code: 'invalid_token' });
     }
   });
+
+  it.each(['bearer', 'BEARER', 'Bearer '])(
+    'is whoever shows the token, however the scheme is written [%j]',
+    async (scheme) => {
+      expect((await get('/api/revocations', `${scheme} ${ADMIN_TOKEN}`)).status).toBe(200);
+      expect((await get('/api/sessions/valid-after?id=1', `${scheme} ${ADMIN_TOKEN}`)).status).toBe(200);
+    },
+  );
 
   it('is nobody where there is no ADMIN_TOKEN', async () => {
     const closed = await startGateway(settings, { roles: ['api'], config: { adminToken: undefined } });

@@ -24,12 +24,13 @@ export function createAuthenticateForSessions(tenants: readonly TenantSettings[]
 }
 
 function bearsOne(authorization: string | undefined, expected: readonly Buffer[]): boolean {
-  const presented = sha256(authorization ?? '');
-  return expected.filter((one) => timingSafeEqual(presented, one)).length > 0;
+  const [, token] = /^bearer +(.+)$/i.exec(authorization ?? '') ?? [];
+  const presented = sha256(token ?? '');
+  return expected.filter((one) => timingSafeEqual(presented, one)).length > 0 && token !== undefined;
 }
 
 function hashesOf(tokens: readonly string[]): Buffer[] {
-  return tokens.map((token) => sha256(`Bearer ${token}`));
+  return tokens.map(sha256);
 }
 
 function unauthenticated(detail: string): RequestError {
