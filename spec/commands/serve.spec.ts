@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
+import { whyNotListening } from '../../src/commands/serve.js';
 import { createDirectory } from '../../src/directory/directory.js';
 import { createRevocationRecords } from '../../src/fanout/record.js';
 import { createFolder, type RunningCommand, runCommand, startCommand } from '../support/command.js';
@@ -211,6 +212,28 @@ it.each<[string, () => string]>([
     stderr: `Port ${port} on 127.0.0.1 is taken: stop what listens there, or set PORT.\n`,
   });
   holder.close();
+});
+
+it.each([
+  [
+    '192.0.2.1',
+    'HOST 192.0.2.1 is no address of this machine: use one of its own, 127.0.0.1, or 0.0.0.0 for all of them.',
+  ],
+  [
+    'nowhere.invalid',
+    'HOST nowhere.invalid is a name without an address: use an address of this machine, such as 127.0.0.1.',
+  ],
+])('says in one sentence why it cannot listen at %s, and ends', async (host, sentence) => {
+  const command = serve([], { HOST: host });
+  const { code } = await command.ended;
+  expect({ code, stderr: command.output.stderr }).toEqual({ code: 1, stderr: `${sentence}\n` });
+});
+
+it('says in one sentence that the port is not for everybody', async () => {
+  const { message } = whyNotListening(Object.assign(new Error(), { code: 'EACCES' }), { host: '127.0.0.1', port: 443 });
+  expect(message).toBe(
+    'Port 443 on 127.0.0.1 is not for this user: set PORT to one above 1023, or run where it is allowed.',
+  );
 });
 
 it.each<[string, (url: string) => Record<string, string>]>([

@@ -14,11 +14,10 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   const roles: Role[] = role ? [role] : ['api', 'worker'];
   const gateway = await openGateway(config, { roles });
   // A worker listens too: probes and metrics are asked of every process.
-  const server = await listen(gateway.app, config).catch(async (error: { code?: string }) => {
+  const server = await listen(gateway.app, config).catch(async (error: Error & { code?: string }) => {
     // Workers may wait for a Redis that is away without end, and the reason is to be told all the same.
     await Promise.race([gateway.close(), delay(STOP_WITHIN_MS, undefined, { ref: false })]);
-    if (error.code !== 'EADDRINUSE') throw error;
-    throw new CommandError(`Port ${config.port} on ${config.host} is taken: stop what listens there, or set PORT.`);
+    throw whyNotListening(error, config);
   });
   // Before anybody is told that it listens: whoever hears that may stop it at once.
   let stopping = false;
@@ -48,5 +47,31 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   }
   if (config.settings.operators.oidc) {
     gateway.logger.warn('operators.oidc has no effect yet: operators use ADMIN_TOKEN');
+  }
+}
+
+/** The error itself where no sentence would say more. */
+export function whyNotListening<E extends { code?: string }>(
+  error: E,
+  { host, port }: { host: string; port: number },
+): CommandError | E {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new CommandError(`Port ${port} on ${host} is taken: stop what listens there, or set PORT.`);
+    case 'EADDRNOTAVAIL':
+      return new CommandError(
+        `HOST ${host} is no address of this machine: use one of its own, 127.0.0.1, or 0.0.0.0 for all of them.`,
+      );
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new CommandError(
+        `HOST ${host} is a name without an address: use an address of this machine, such as 127.0.0.1.`,
+      );
+    case 'EACCES':
+      return new CommandError(
+        `Port ${port} on ${host} is not for this user: set PORT to one above 1023, or run where it is allowed.`,
+      );
+    default:
+      return error;
   }
 }
