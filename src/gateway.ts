@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Express } from 'express';
 import { Cluster } from 'ioredis';
 import { createAcknowledged, writeSafely } from './acknowledged.js';
@@ -252,9 +253,11 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
     return {
       canaryAgeMs: running.canaryAgeMs,
       async close() {
-        await running.close();
+        // All take nothing new from now on; what the calls to apps still lead to is kept for another process.
+        const idle = Promise.all([overdue.close(), events.stop(), alerts?.stop()]);
+        const late = delay(DRAIN_MS, undefined, { ref: false });
+        await Promise.all([running.close(), Promise.race([idle, late])]);
         await sealing.close();
-        await overdue.close();
         await events.close();
         await alerts?.close();
         handOver?.connection.disconnect();

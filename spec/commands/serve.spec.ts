@@ -12,7 +12,7 @@ import { type Database, openDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { PUBLIC_URL, startGateway } from '../support/gateway.js';
 import { CLIENT, type Okta, signRevocation, startOkta } from '../support/okta.js';
-import { startTargetApp, type TargetApp } from '../support/target-app.js';
+import { answer, startTargetApp, type TargetApp } from '../support/target-app.js';
 
 const SECRET = `whsec_${Buffer.alloc(24, 'serve').toString('base64')}`;
 const PATH = '/global-token-revocation';
@@ -185,6 +185,71 @@ it('hands back what is under way though clients hold on to it, and takes what on
   await eventually(
     () => records.list('default', { limit: 10 }),
     (list) => list.length === 2 && list.every(({ status }) => status === 'completed'),
+  );
+});
+
+it('stops in time though whoever is told of what became of revocations hangs, and another process tells it', async () => {
+  const own = await openDatabase();
+  const [hanging, broken] = await Promise.all([startTargetApp(() => {}), startTargetApp(answer(400))]);
+  let finish = () => {};
+  const slow = await startTargetApp((res) => {
+    finish = () => res.writeHead(204).end();
+  });
+  closing.push(own.close, hanging.close, broken.close, slow.close);
+  const [tenant] = settings.tenants;
+  const intranet = (url: string) => ({ id: 'intranet', connector: 'webhook', options: { url, secret: SECRET } });
+  const told = { url: hanging.url, secret: SECRET };
+  const events = [{ id: 'hook', webhook: told }];
+  const theirs = {
+    alerts: { webhook: told },
+    tenants: [{ ...tenant, apps: [intranet(broken.url), { ...intranet(slow.url), id: 'wiki' }], events }],
+  };
+  const { put } = createDirectory(own.redis, 'ul', { graceMs: 60_000, now: Date.now });
+  await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
+  await put('default', { userName: 'grace', emails: [{ value: 'grace@example.com' }] });
+  const command = serve([], { REDIS_URL: own.url }, theirs);
+  closing.push(command.stop);
+  const url = `http://127.0.0.1:${await command.listening()}`;
+  const tellings = (type: string) => hanging.calls.filter(({ body }) => JSON.parse(body).type === type).length;
+
+  // Of the first one all are told; the call of the second one's app ends only after the stop has begun.
+  expect(await post(url)).toBe(204);
+  await eventually(
+    () => slow.calls.length,
+    (count) => count === 1,
+  );
+  finish();
+  await eventually(
+    () => [tellings('job.failed'), tellings('revocation.failed')],
+    ([alerts, ended]) => alerts === 1 && ended === 1,
+  );
+  const { headers, body } = await requestFor('grace@example.com');
+  expect((await fetch(url + PATH, { method: 'POST', headers, body })).status).toBe(204);
+  await eventually(
+    () => [slow.calls.length, broken.calls.length],
+    ([of, others]) => of === 2 && others === 2,
+  );
+  const signalled = Date.now();
+  command.kill('SIGTERM');
+  await eventually(
+    () => command.output.stdout,
+    (stdout) => stdout.includes('"msg":"stopping"'),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  finish();
+  const { code } = await command.ended;
+  expect({ code, stderr: command.output.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(Date.now() - signalled).toBeLessThan(9_400);
+  expect(command.output.stdout).toContain('"msg":"stopped"');
+  expect([tellings('job.failed'), tellings('revocation.failed')]).toEqual([1, 1]);
+
+  hanging.answerWith(answer(204));
+  const successor = await startGateway(theirs, { roles: ['worker'], prefix: 'ul', config: { redisUrl: own.url } });
+  closing.push(successor.close);
+  await eventually(
+    () => [tellings('job.failed'), tellings('revocation.failed')],
+    ([alerts, ended]) => alerts === 3 && ended === 3,
+    15_000,
   );
 });
 

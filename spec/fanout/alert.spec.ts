@@ -91,6 +91,7 @@ it('says each failure once, and again until it is heard', async () => {
   const ids = calls.map(({ headers }) => headers['webhook-id']);
   expect(new Set(ids).size).toBe(2);
   expect(errors.map(({ message }) => message)).toEqual(['alert: POST to alerts.webhook answered 503']);
+  await alerts.stop();
   await alerts.close();
   await close();
   await redis.del(await redis.keys(`${prefix}:*`));

@@ -224,7 +224,7 @@ it('an alert that cannot be sent at all: told to its operators’ log with the j
     ...{ connection: redis, prefix, target: { url: app.url, secret: SECRET }, send: callContext().send, now: Date.now },
     onError: (error) => errors.push(error),
   });
-  close.push(() => alerts.close());
+  close.push(() => alerts.stop().then(alerts.close));
   // No date is so late.
   await alerts.raise({ type: 'job.failed', tenant: 'default', app: 'intranet', revocationId: 'rev_1', at: 1e20 });
   const jobId = 'job.failed_default_intranet_rev_1_';
@@ -253,7 +253,7 @@ it('an event whose person cannot be looked up: told with the job and the receive
     },
     onError: (error, { id }) => told.push([error.message, (error.cause as Error).message, id]),
   });
-  close.push(() => events.close());
+  close.push(() => events.stop().then(events.close));
   await events.closed('default', ['rev_1'], ['completed']);
   await eventually(
     () => asked,

@@ -78,8 +78,12 @@ export function startAlerts(dependencies: {
       const jobId = `${type}_${tenant}_${app ?? ''}_${once}`;
       await queue.add(QUEUE, alert, { ...jobOptions, removeOnFail: { age: RETRY_FOR_MS / 1000 }, jobId });
     },
-    async close(): Promise<void> {
+    /** Sends nothing new; what is raised by now another worker sends. Resolves when no call is under way. */
+    async stop(): Promise<void> {
       await worker.close();
+    },
+    /** After the last alert was raised. A call that is still under way comes back as stalled. */
+    async close(): Promise<void> {
       await queue.close();
     },
   };

@@ -131,8 +131,12 @@ export function startEvents(dependencies: EventsDependencies) {
 
   return {
     closed,
-    async close(): Promise<void> {
+    /** Tells nobody anything new; what is over by now is told by another worker. Resolves when no call is under way. */
+    async stop(): Promise<void> {
       await Promise.all(lanes.map(({ worker }) => worker.close()));
+    },
+    /** After `closed` was called for the last time. A call that is still under way comes back as stalled. */
+    async close(): Promise<void> {
       await Promise.all(lanes.map(({ queue }) => queue.close()));
     },
   };
