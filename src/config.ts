@@ -1,13 +1,11 @@
 /** Reads the environment and the settings file once: every setting, or every problem with them at once. */
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { readCertificates } from './certificates.js';
 import { registry } from './connectors/registry.js';
 import { type DataKey, parseDataKeys } from './data-key.js';
-import { createAddressGuard } from './outbound/address-guard.js';
 import { parseRedisUrl } from './redis-url.js';
 import { type Settings, settingsSchema } from './settings.js';
 
@@ -193,12 +191,13 @@ const list = (value: unknown): Raw[] => (Array.isArray(value) ? value.map(record
 function checkAcross(settings: unknown, report: Report): void {
   const { outbound, tenants, alerts } = record(settings);
   const networks = record(outbound).allowNetworks ?? [];
-  const refusal = Array.isArray(networks) ? refusalOf(networks) : () => undefined;
-  const checkTarget = (path: readonly PropertyKey[], url: unknown) => {
-    const problem = typeof url === 'string' ? refusal(url) : undefined;
-    if (problem) report(path, problem);
+  const noHttp = Array.isArray(networks) && networks.length === 0;
+  const checkScheme = (path: readonly PropertyKey[], url: unknown) => {
+    if (noHttp && typeof url === 'string' && url.startsWith('http:')) {
+      report(path, 'is plain http, which is allowed only to networks listed in outbound.allowNetworks');
+    }
   };
-  checkTarget(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
+  checkScheme(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
   checkUnique(list(tenants), ['tenants'], report);
   list(tenants).forEach((tenant, t) => {
     checkUnique(list(tenant.trusts), ['tenants', t, 'trusts'], report);
@@ -206,7 +205,7 @@ function checkAcross(settings: unknown, report: Report): void {
     checkUnique(list(tenant.events), ['tenants', t, 'events'], report);
     list(tenant.events).forEach((receiver, i) => {
       for (const kind of ['webhook', 'caep']) {
-        checkTarget(['tenants', t, 'events', i, kind, 'url'], record(receiver[kind]).url);
+        checkScheme(['tenants', t, 'events', i, kind, 'url'], record(receiver[kind]).url);
       }
     });
     const pairs = new Set<string>();
@@ -218,14 +217,14 @@ function checkAcross(settings: unknown, report: Report): void {
         if (pairs.has(pair)) report([...path, 'issuers', j], 'is already trusted with the same client in this tenant');
         pairs.add(pair);
       });
-      for (const source of ['jwksUri', 'discovery']) checkTarget([...path, 'keys', source], record(trust.keys)[source]);
+      for (const source of ['jwksUri', 'discovery']) checkScheme([...path, 'keys', source], record(trust.keys)[source]);
     });
     const askers = list(tenant.trusts).flatMap(({ issuers }) => (Array.isArray(issuers) ? issuers : []).map(originOf));
     list(tenant.apps).forEach((app, i) => {
       const path = ['tenants', t, 'apps', i];
       const connector = registry.find(({ name }) => name === app.connector);
       for (const [option, value] of Object.entries(record(app.options))) {
-        if (/url$/i.test(option)) checkTarget([...path, 'options', option], value);
+        if (/url$/i.test(option)) checkScheme([...path, 'options', option], value);
       }
       if (app.mode === 'refresh-only' && connector && !connector.modes.includes('refresh-only')) {
         report([...path, 'mode'], `needs to be full: ${connector.name} cannot leave sessions alone`);
@@ -239,26 +238,6 @@ function checkAcross(settings: unknown, report: Report): void {
       }
     });
   });
-}
-
-/** Why a URL is never called, as far as it says so itself: whether a name leads to a listed network shows when it is called. */
-function refusalOf(networks: readonly unknown[]): (url: string) => string | undefined {
-  let guard: ReturnType<typeof createAddressGuard> | undefined;
-  try {
-    guard = createAddressGuard(networks.map(String));
-  } catch {
-    // One that is none is told, and it may be the one that lists the address.
-  }
-  const noHttp = 'is plain http, which is allowed only to networks listed in outbound.allowNetworks';
-  return (text) => {
-    if (networks.length === 0 && text.startsWith('http:')) return noHttp;
-    if (!guard || !URL.canParse(text)) return undefined;
-    const { protocol, hostname } = new URL(text);
-    const isAddress = isIP(hostname.replace(/^\[|\]$/g, '')) !== 0;
-    if (!isAddress || (protocol !== 'http:' && protocol !== 'https:') || !guard(hostname, protocol)) return undefined;
-    if (protocol === 'http:') return noHttp;
-    return 'is at a private or special address: list its network in outbound.allowNetworks, or it is never called';
-  };
 }
 
 function originOf(url: unknown): string | undefined {

@@ -27,10 +27,7 @@ const ARROWS: Record<string, string[]> = {
   'main.ts': ['commands/', 'config.ts'],
   'commands/': ['*'],
   'gateway.ts': ['*', '!commands/'],
-  'config.ts': [
-    ...['settings.ts', 'connectors/registry.ts', 'data-key.ts', 'redis-url.ts'],
-    ...['certificates.ts', 'outbound/address-guard.ts'],
-  ],
+  'config.ts': [...['settings.ts', 'connectors/registry.ts', 'data-key.ts', 'redis-url.ts'], ...['certificates.ts']],
   'certificates.ts': [],
   'settings.ts': ['connectors/connector.ts', 'directory/', 'outbound/'],
   'app.ts': ['logger.ts', 'request-error.ts'],
