@@ -1,5 +1,8 @@
 /** The command line: one subcommand each from `commands/`. */
+import { accessSync, constants, lstatSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { CommandError } from './commands/command-error.js';
 import { ConfigError } from './config.js';
 
 const EXIT_WITHIN_MS = 1_000;
@@ -154,11 +157,7 @@ program
   .action(async (options) => (await import('./commands/demo.js')).demo(options));
 
 try {
-  try {
-    process.loadEnvFile();
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'ENOENT') throw error;
-  }
+  loadEnvFile();
   await program.parseAsync();
 } catch (error) {
   const wanted = error instanceof ConfigError || (error as { expected?: boolean }).expected === true;
@@ -166,4 +165,19 @@ try {
   process.exitCode = 1;
   // What could not be closed must not keep alive a process that does nothing any more: its supervisor would leave it so.
   setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();
+}
+
+/** Node takes a file that it may not read for one that is not there, and the gateway would start without its settings. */
+function loadEnvFile(): void {
+  const file = resolve('.env');
+  try {
+    if (!lstatSync(file, { throwIfNoEntry: false })) return;
+    accessSync(file, constants.R_OK);
+    if (statSync(file).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const sentence = `${file} cannot be read (${code}): make it a file that this user may read, or move it away.`;
+    throw new CommandError(sentence, { cause: error });
+  }
+  process.loadEnvFile(file);
 }

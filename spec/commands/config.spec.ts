@@ -1,5 +1,5 @@
 /** `universal-logout config`: every mistake with its place, and the schema for editors. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -63,6 +63,22 @@ it('check reads a file .env in the folder first', async () => {
   const { stderr } = await check(folder);
   expect(stderr).toContain('LOG_LEVEL is not a level');
   expect(stderr).toContain(join(folder, 'other.yaml'));
+});
+
+it.each<[string, string, (path: string) => void]>([
+  ['a folder', 'EISDIR', (path) => mkdirSync(path)],
+  // As a file that belongs to another user; root could read that.
+  ['what the system does not open', 'ELOOP', (path) => symlinkSync(path, path)],
+  ['a link to what is not there', 'ENOENT', (path) => symlinkSync('nowhere', path)],
+])('check does not pass over a .env that is %s', async (_, reason, make) => {
+  const folder = createFolder({ tenants: [{ id: 'default' }] });
+  make(join(folder, '.env'));
+  expect(await check(folder)).toEqual({
+    code: 1,
+    signal: null,
+    stdout: '',
+    stderr: `${join(folder, '.env')} cannot be read (${reason}): make it a file that this user may read, or move it away.\n`,
+  });
 });
 
 it('schema prints a JSON Schema that tells good settings from others', async () => {
