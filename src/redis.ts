@@ -40,14 +40,14 @@ export function connectForRequests(location: RedisLocation): RedisClient {
   return redis instanceof Cluster ? redis : pipelined(redis);
 }
 
-/** For workers: a command waits until Redis is back, as BullMQ wants it. */
-export function connectForWorkers(location: RedisLocation): RedisClient {
+/** For workers: a command waits until Redis is back, as BullMQ wants it, or until `waitsForMaster` has enough of a replica. */
+export function connectForWorkers(location: RedisLocation, waitsForMaster = () => true): RedisClient {
   return connect(
     location,
     {
       maxRetriesPerRequest: null,
       socketTimeout: WORKER_SILENCE_MS,
-      reconnectOnError: (error) => (error.message.includes('READONLY') ? 2 : false),
+      reconnectOnError: (error) => (error.message.includes('READONLY') && waitsForMaster() ? 2 : false),
     },
     { maxRedirections: Number.POSITIVE_INFINITY, retryDelayOnMoved: 50 },
   );

@@ -11,6 +11,7 @@ import { isRedisFailure } from '../redis.js';
 import { createValidAfter } from '../valid-after.js';
 import { CommandError } from './command-error.js';
 import { createProgress, duration, grouped } from './progress.js';
+import { reasonOf } from './redis-failure.js';
 import { createPace } from './revoke/pace.js';
 import { createRuns, type Run, revocationIdOf } from './revoke/runs.js';
 import { type Asked, askedFile, askedGroup, openWhom } from './revoke/whom.js';
@@ -125,7 +126,7 @@ async function carryOut(begun: Run, runs: Runs, opened: Opened): Promise<void> {
     if (!stop.signal.aborted) await runs.complete(run);
   } catch (error) {
     if (!isRedisFailure(error)) throw error;
-    const sentence = `Stopped after ${grouped(run.added)} people: ${(error as Error).message}. To go on: ${goOn}`;
+    const sentence = `Stopped after ${grouped(run.added)} people: ${reasonOf(error as Error)}. To go on: ${goOn}`;
     throw new CommandError(sentence, { cause: error });
   } finally {
     progress.done();

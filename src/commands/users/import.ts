@@ -6,6 +6,7 @@ import { Unavailable } from '../../request-error.js';
 import { isObject } from '../../scim/schemas.js';
 import { CommandError } from '../command-error.js';
 import { createProgress, duration, grouped } from '../progress.js';
+import { reasonOf } from '../redis-failure.js';
 import { openDeactivation } from './deactivation.js';
 import type { Entry } from './okta-csv.js';
 import { formats, openPeopleFile } from './people-file.js';
@@ -64,10 +65,9 @@ export async function importUsers(file: string, { tenant, format }: ImportOption
       await turns.finish();
     } catch (error) {
       progress.done();
-      const { message } = (error instanceof Unavailable ? error.cause : error) as Error;
       if (!(error instanceof Unavailable) && !isRedisFailure(error)) throw error;
       throw new CommandError(
-        `${file}:${reached} The import stopped near this line: ${message}. ${counts.added + counts.replaced} users are in; import the file again, which replaces what is there by the same.`,
+        `${file}:${reached} The import stopped near this line: ${reasonOf(error as Error)}. ${counts.added + counts.replaced} users are in; import the file again, which replaces what is there by the same.`,
         { cause: error },
       );
     } finally {
