@@ -3,6 +3,7 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { CommandError } from './commands/command-error.js';
+import { fileFailure } from './commands/file-failure.js';
 import { ConfigError } from './config.js';
 
 const EXIT_WITHIN_MS = 1_000;
@@ -161,7 +162,8 @@ try {
   await program.parseAsync();
 } catch (error) {
   const wanted = error instanceof ConfigError || (error as { expected?: boolean }).expected === true;
-  process.stderr.write(`${wanted ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`);
+  const sentence = wanted ? (error as Error).message : fileFailure(error);
+  process.stderr.write(`${sentence ?? (error as Error).stack ?? String(error)}\n`);
   process.exitCode = 1;
   // What could not be closed must not keep alive a process that does nothing any more: its supervisor would leave it so.
   setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();

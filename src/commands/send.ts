@@ -106,7 +106,13 @@ async function readOrMakeKey(file: string): Promise<{ privateJwk: JWK; made: boo
     writeFileSync(file, `${JSON.stringify(privateJwk)}\n`, { mode: 0o600 });
     return { privateJwk, made: true };
   }
-  const text = readFileSync(file, 'utf8');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const { code } = cause as { code?: string };
+    throw new CommandError(`${file} cannot be read (${code}): name a file with a private key by --key.`, { cause });
+  }
   try {
     const pem = text.includes('-----BEGIN');
     const jwk = (pem ? createPrivateKey(text).export({ format: 'jwk' }) : JSON.parse(text)) as JWK;
