@@ -147,11 +147,37 @@ describe('audit verify', () => {
   it.each<[string, string[], RegExp]>([
     ['a tenant that nobody knows', ['--tenant', 'nobody'], /^There is no tenant nobody, neither/],
     ['a file that is not there', ['--checkpoints', 'nowhere.jsonl'], /^nowhere\.jsonl cannot be read/],
+    ['a folder', ['--checkpoints', 'data'], /^data cannot be read \(EISDIR\): name a file of checkpoints\.\n$/],
   ])(
     'refuses %s',
     async (_, args, wording) => {
       const { code, stderr } = await run('verify', ...args);
       expect([code, stderr]).toEqual([1, expect.stringMatching(wording)]);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'refuses a file without a single checkpoint, which nobody would name on purpose',
+    async () => {
+      await trail.record(1);
+      await trail.sealer().seal('default');
+      const [good, records, empty] = ['good', 'records', 'empty'].map((name) => join(folder, `${name}.jsonl`));
+      writeFileSync(good as string, readFileSync(trail.file));
+      writeFileSync(records as string, '{"event":"revocation.accepted"}\nnull\n');
+      writeFileSync(empty as string, '');
+      for (const file of [records, empty] as string[]) {
+        const { code, stderr } = await run('verify', '--checkpoints', good as string, file);
+        expect([code, stderr]).toEqual([
+          1,
+          `${file} has no checkpoint in it: name a copy of audit-checkpoints.jsonl, or an export.\n`,
+        ]);
+      }
+      // One of another tenant is one.
+      expect(await run('verify', '--tenant', 'acme', '--checkpoints', good as string)).toMatchObject({ code: 0 });
+      // The gateway begins with an empty file of its own.
+      writeFileSync(trail.file, '');
+      expect(await run('verify', '--tenant', 'acme')).toMatchObject({ code: 0 });
     },
     RUN_MS,
   );

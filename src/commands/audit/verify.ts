@@ -29,7 +29,13 @@ export async function verifyAudit({ tenant: only, checkpoints = [] }: VerifyOpti
     }
     const known = [...config.settings.tenants.map(({ id }) => id), NO_TENANT];
     const asked = only === undefined ? known : [only];
-    const { of, unreadable } = await readWitnesses([...files, ...checkpoints], asked, read);
+    const { of, unreadable, without } = await readWitnesses([...files, ...checkpoints], asked, read);
+    const mistaken = checkpoints.find((file) => without.has(file) && !files.includes(file));
+    if (mistaken !== undefined) {
+      throw new CommandError(
+        `${mistaken} has no checkpoint in it: name a copy of audit-checkpoints.jsonl, or an export.`,
+      );
+    }
     if (unreadable > 0) {
       console.log(`Passed over in files, since they are no checkpoints: ${grouped(unreadable)} lines.`);
     }

@@ -25,21 +25,26 @@ export async function checkpointFiles(dataDir: string): Promise<{ files: string[
   };
 }
 
-/** Lines of another kind or tenant are passed over; of those that cannot be read it is told how many. */
+/**
+ * Lines of another kind or tenant are passed over; of those that cannot be read it is told how many, and of files which have
+ * no checkpoint of anybody.
+ */
 export async function readWitnesses(
   files: readonly string[],
   tenants: readonly string[],
   read: ReadCheckpoint,
-): Promise<{ of: ReadonlyMap<string, FromFiles>; unreadable: number }> {
+): Promise<{ of: ReadonlyMap<string, FromFiles>; unreadable: number; without: ReadonlySet<string> }> {
   const of = new Map<string, FromFiles>(
     tenants.map((tenant) => [tenant, { witnesses: createWitnesses(), findings: [], wrong: 0 }]),
   );
   let unreadable = 0;
+  const without = new Set(files);
 
   async function take(line: string, file: string, number: number): Promise<void> {
     const { checkpoint } = JSON.parse(line) as { checkpoint?: string };
     if (checkpoint === undefined) return;
     const tenant = String(decodeJwt(checkpoint).tenant);
+    without.delete(file);
     const found = of.get(tenant);
     if (!found) return;
     try {
@@ -56,17 +61,19 @@ export async function readWitnesses(
   }
 
   for (const file of files) {
-    const handle = await open(file).catch((cause) => {
-      throw new CommandError(`${file} cannot be read.`, { cause });
-    });
     let number = 0;
-    for await (const line of handle.readLines()) {
-      number++;
-      if (line === '') continue;
-      await take(line, file, number).catch(() => {
-        unreadable++;
-      });
+    try {
+      for await (const line of (await open(file)).readLines()) {
+        number++;
+        if (line === '') continue;
+        await take(line, file, number).catch(() => {
+          unreadable++;
+        });
+      }
+    } catch (cause) {
+      const { code } = cause as { code?: string };
+      throw new CommandError(`${file} cannot be read (${code}): name a file of checkpoints.`, { cause });
     }
   }
-  return { of, unreadable };
+  return { of, unreadable, without };
 }
