@@ -119,7 +119,7 @@ audit
   .description('the records as JSON lines on standard output, each checkpoint after the records that it vouches for')
   .option('--tenant <id>', 'one tenant; all without it')
   .option('--since <time>', 'the first moment, e.g. 2026-03-31 or 2026-03-31T12:00:00Z')
-  .option('--until <time>', 'the last moment')
+  .option('--until <time>', 'the last moment; of a day alone, its end')
   .action(async (options) => (await import('./commands/audit/export.js')).exportAudit(options));
 
 const dataKey = program.command('data-key').description('the keys that encrypt job data in Redis');

@@ -268,8 +268,29 @@ describe('audit export', () => {
     RUN_MS,
   );
 
+  it(
+    'takes a day, to its last moment, where that alone is said',
+    async () => {
+      const times = ['2026-03-01T23:59:59.999Z', '2026-03-02T00:00:00Z', '2026-03-02T23:59:59.999Z', '2026-03-03'];
+      for (const time of times) {
+        await trail.redis.xadd(trail.key, `${Date.parse(time)}-0`, 'event', 'app.paused', 'app', time);
+        await trail.redis.xadd(trail.key, `${Date.parse(time)}-1`, 'event', 'app.resumed', 'app', time);
+      }
+      const { stdout } = await run('export', '--since', '2026-03-02', '--until', '2026-03-02');
+      expect(parsed(stdout).map(({ app }) => app)).toEqual([times[1], times[1], times[2], times[2]]);
+    },
+    RUN_MS,
+  );
+
   it.each<[string, string[], RegExp]>([
     ['a time that is none', ['--since', 'yesterday'], /^--since is not a time: write it as 2026-03-31 or/],
+    ['half a date', ['--until', '2026-03'], /^--until is not a time: write it as 2026-03-31 or/],
+    ['a day that there is not', ['--until', '2026-02-30'], /^--until is not a time: write it as 2026-03-31 or/],
+    [
+      'a span that ends before it begins',
+      ['--since', '2026-03-02', '--until', '2026-03-01'],
+      /^--since is later than --until: nothing is between them\.\n$/,
+    ],
     ['a tenant that nobody knows', ['--tenant', 'nobody'], /^There is no tenant nobody, neither/],
   ])(
     'refuses %s',

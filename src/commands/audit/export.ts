@@ -9,14 +9,18 @@ import type { RedisClient } from '../../redis.js';
 import { CommandError } from '../command-error.js';
 import { withRedis } from '../with-redis.js';
 
+const DAY_MS = 86_400_000;
+
 export type ExportOptions = { tenant?: string; since?: string; until?: string };
 
-/** Begins at `since` and ends with the last millisecond of `until`. */
+/** Begins at `since` and ends with the last millisecond of `until`, which a day alone has at its end. */
 export async function exportAudit({ tenant: only, since, until }: ExportOptions): Promise<void> {
-  const span = {
-    start: since === undefined ? '-' : idOf('--since', since),
-    end: until === undefined ? '+' : idOf('--until', until),
-  };
+  const from = since === undefined ? undefined : momentOf('--since', since);
+  const to = until === undefined ? undefined : momentOf('--until', until, DAY_MS - 1);
+  if (from !== undefined && to !== undefined && from > to) {
+    throw new CommandError('--since is later than --until: nothing is between them.');
+  }
+  const span = { start: String(from ?? '-'), end: String(to ?? '+') };
   await withRedis(async ({ config, redis, prefix }) => {
     const known = [...config.settings.tenants.map(({ id }) => id), NO_TENANT];
     for (const tenant of only === undefined ? known : [only]) {
@@ -66,9 +70,13 @@ function lastOf(jws: string): string | undefined {
   }
 }
 
-function idOf(option: string, time: string): string {
+/** `ofDay` is added to a day alone. */
+function momentOf(option: string, time: string, ofDay = 0): number {
+  const [, day = '', more] = /^(\d{4}-\d\d-\d\d)(T.+)?$/.exec(time) ?? [];
   const at = Date.parse(time);
-  if (Number.isNaN(at) || at < 0)
+  // Date.parse takes the 30th of February for the 2nd of March.
+  const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day);
+  if (!isDay || Number.isNaN(at) || at < 0)
     throw new CommandError(`${option} is not a time: write it as 2026-03-31 or 2026-03-31T12:00:00Z.`);
-  return String(at);
+  return more === undefined ? at + ofDay : at;
 }
