@@ -1,5 +1,5 @@
 /** The command line: one subcommand each from `commands/`. */
-import { accessSync, constants, lstatSync, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { CommandError } from './commands/command-error.js';
@@ -10,6 +10,7 @@ const EXIT_WITHIN_MS = 1_000;
 
 const program = new Command('universal-logout')
   .description('Okta sends one signed request; the person is signed out of every app.')
+  .version(version(), '--version', 'which version this is')
   .showHelpAfterError()
   .addHelpText(
     'after',
@@ -182,4 +183,9 @@ function loadEnvFile(): void {
     throw new CommandError(sentence, { cause: error });
   }
   process.loadEnvFile(file);
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
