@@ -1,4 +1,4 @@
-/** Sets up what `npm run demo`, `npm test` and `npm start` need and is missing: npm packages, the build, and Redis. Silent when nothing is. */
+/** Sets up what `npm run demo`, `npm test`, `npm start` and `npm pack` need and is missing: npm packages, the build, and Redis. Silent when nothing is. */
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('.', import.meta.url));
 const env = process.env;
 const forTests = env.npm_lifecycle_event === 'test';
+const forPackage = env.npm_lifecycle_event === 'prepack'; // What others install is built anew, whatever is there.
 const withOwnRedis = forTests || env.npm_lifecycle_event === 'demo';
 const inProduction = process.argv.includes('--quiet'); // npm start, where development packages may be left out.
 const typescript = join(root, 'node_modules/typescript/bin/tsc');
@@ -47,7 +48,7 @@ const packageManagers = [
 requireNode();
 installPackages();
 build();
-installRedis();
+if (!forPackage) installRedis();
 
 function requireNode() {
   const { engines } = readJson('package.json');
@@ -91,9 +92,9 @@ function build() {
   const main = join(root, 'dist/main.js');
   const sources = ['src', 'tsconfig.json', 'tsconfig.build.json'].map((name) => join(root, name));
   if (!existsSync(sources[0])) return; // The packed package has its build with it.
-  if (existsSync(main) && statSync(main).mtimeMs >= Math.max(...sources.map(newest))) return;
+  if (!forPackage && existsSync(main) && statSync(main).mtimeMs >= Math.max(...sources.map(newest))) return;
   if (!existsSync(typescript)) {
-    if (existsSync(main)) return;
+    if (!forPackage && existsSync(main)) return;
     giveUp('There is no build and no TypeScript to make it with: run "npm ci --include=dev".');
   }
   step('build', () => {
@@ -116,6 +117,10 @@ function build() {
       for (const name of [...files.filter((name) => name !== 'main.js'), 'main.js']) {
         mkdirSync(dirname(join(root, 'dist', name)), { recursive: true });
         renameSync(join(fresh, name), join(root, 'dist', name));
+      }
+      for (const name of readdirSync(join(root, 'dist'), { recursive: true })) {
+        const isLeft = !name.startsWith('.build-') && !files.includes(name); // Its source is gone.
+        if (isLeft && statSync(join(root, 'dist', name)).isFile()) rmSync(join(root, 'dist', name));
       }
       return types.ok ? '' : `with type errors, which stop "npm start" but not the tests\n${types.output}`;
     } finally {
