@@ -5,7 +5,7 @@ import type { Lanes } from '../../fanout/lanes.js';
 
 /** A worker that spreads a thousand a second always has two seconds of work, and Redis holds little more than it needs. */
 const INTAKE_WAITING = 2_000;
-/** Some minutes of work for an app that takes a hundred calls a second, at about a kilobyte each in Redis. */
+/** Some minutes of work for an app that takes a hundred calls a second, at about 3 kB each in Redis. */
 const APP_WAITING = 20_000;
 const LOOK_EVERY_MS = 200;
 const TELL_AFTER_MS = 10_000;
