@@ -158,6 +158,30 @@ describe('nobody is logged out', () => {
   );
 });
 
+it(
+  'a dry run of a file counts people, not lines, and tells the lines by which a run would log out nobody',
+  async () => {
+    await people(2);
+    const lines = ['ada0@example.com', '', 'nobody@example.com', 'ADA0@example.com', '  ', 'x'.repeat(20_000)];
+    writeFileSync(join(folder, 'dry.txt'), `${[...lines, 'ada1@example.com'].join('\n')}\n\n`);
+    const file = join(folder, 'dry.txt');
+    expect(await revoke('--file', 'dry.txt', '--dry-run')).toMatchObject({
+      code: 1,
+      stdout: [
+        `Would log out the people whom the 5 lines of ${file} name, out of 1 app of tenant default. Nothing was done.`,
+        'They name 2 people.\n',
+      ].join('\n'),
+      stderr: [
+        `${file}:3 names nobody`,
+        `${file}:6 is longer than 10000 bytes`,
+        'Lines by which nobody would be logged out: 2.\n',
+      ].join('\n'),
+    });
+    expect(await database.redis.keys('ul:*:bulk:*')).toEqual([]);
+  },
+  RUN_MS,
+);
+
 describe('who is logged out', () => {
   it(
     'with --all is everyone of the tenant, once each, and it says where to look',

@@ -14,7 +14,7 @@ import { createProgress, duration, grouped } from './progress.js';
 import { reasonOf } from './redis-failure.js';
 import { createPace } from './revoke/pace.js';
 import { createRuns, type Run, revocationIdOf } from './revoke/runs.js';
-import { type Asked, askedFile, askedGroup, openWhom } from './revoke/whom.js';
+import { type Asked, askedFile, askedGroup, openWhom, type Page } from './revoke/whom.js';
 import { type Opened, withDirectory } from './users/with-directory.js';
 
 export type RevokeOptions = {
@@ -66,11 +66,12 @@ async function askedFor({ group, file }: RevokeOptions, { directory, tenant }: O
 }
 
 async function goesAhead({ dryRun, yes }: RevokeOptions, asked: Asked, { directory, tenant }: Opened) {
-  const { text } = await openWhom(directory, tenant.id, asked);
+  const { text, pages } = await openWhom(directory, tenant.id, asked);
   const apps = tenant.apps.length === 1 ? '1 app' : `${tenant.apps.length} apps`;
   const what = `${text}, out of ${apps} of tenant ${tenant.id}`;
   if (dryRun) {
     console.log(`Would log out ${what}. Nothing was done.`);
+    if ('file' in asked) await tellNamed(asked.file, pages(''));
     return false;
   }
   if (yes) return true;
@@ -82,6 +83,19 @@ async function goesAhead({ dryRun, yes }: RevokeOptions, asked: Asked, { directo
     terminal.close();
   }
   throw new CommandError('Nobody was logged out.');
+}
+
+/** Throws where a line names nobody or several. */
+async function tellNamed(file: string, pages: AsyncIterable<Page>): Promise<void> {
+  const named = new Set<string>();
+  let useless = 0;
+  for await (const { users, problems } of pages) {
+    for (const { resource } of users) named.add(resource.id);
+    useless += problems.size;
+    for (const [line, problem] of [...problems].sort(([a], [b]) => a - b)) console.error(`${file}:${line} ${problem}`);
+  }
+  console.log(`They name ${grouped(named.size)} people.`);
+  if (useless > 0) throw new CommandError(`Lines by which nobody would be logged out: ${grouped(useless)}.`);
 }
 
 type Runs = ReturnType<typeof createRuns>;

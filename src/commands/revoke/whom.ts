@@ -51,11 +51,11 @@ export async function askedFile(file: string): Promise<Asked> {
 /** Throws a CommandError where what was asked for is no longer there, or is another. */
 export async function openWhom(directory: Directory, tenant: string, asked: Asked): Promise<Whom> {
   if ('file' in asked) {
-    const { sha256, lines } = await readWhole(asked.file);
+    const { sha256, lines, filled } = await readWhole(asked.file);
     if (sha256 !== asked.sha256) {
       throw new CommandError(`${asked.file} is not what it was when this began: begin anew with --file.`);
     }
-    const text = `the people whom the ${grouped(lines)} lines of ${asked.file} name`;
+    const text = `the people whom the ${grouped(filled)} lines of ${asked.file} name`;
     return { text, total: lines, pages: (place) => named(directory, tenant, asked.file, Number(place)) };
   }
   const total = await directory.users.count(tenant);
@@ -140,9 +140,11 @@ function once(users: User[]): User[] {
   return [...new Map(users.map((user) => [user.resource.id, user])).values()];
 }
 
-async function readWhole(file: string): Promise<{ sha256: string; lines: number }> {
+/** `filled` are the lines that are not blank. */
+async function readWhole(file: string): Promise<{ sha256: string; lines: number; filled: number }> {
   const hash = createHash('sha256');
   let lines = 0;
+  let filled = 0;
   async function* hashed() {
     for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
       hash.update(chunk);
@@ -150,9 +152,12 @@ async function readWhole(file: string): Promise<{ sha256: string; lines: number 
     }
   }
   try {
-    for await (const _line of linesOf(hashed(), MAX_LINE_BYTES)) lines++;
+    for await (const line of linesOf(hashed(), MAX_LINE_BYTES)) {
+      lines++;
+      if ('problem' in line || line.text.trim() !== '') filled++;
+    }
   } catch (cause) {
     throw new CommandError(`${file} cannot be read.`, { cause });
   }
-  return { sha256: hash.digest('hex'), lines };
+  return { sha256: hash.digest('hex'), lines, filled };
 }
