@@ -270,8 +270,10 @@ it.each<[string, () => string]>([
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
   const { port } = holder.address() as AddressInfo;
+  const startedAt = Date.now();
   const command = serve([], { REDIS_URL: urlOf(), PORT: String(port) });
   const { code } = await command.ended;
+  expect(Date.now() - startedAt).toBeLessThan(9_000);
   expect({ code, stderr: command.output.stderr }).toEqual({
     code: 1,
     stderr: `Port ${port} on 127.0.0.1 is taken: stop what listens there, or set PORT.\n`,

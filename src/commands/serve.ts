@@ -5,6 +5,8 @@ import { listen, openGateway, type Role } from '../gateway.js';
 import { CommandError } from './command-error.js';
 
 const STOP_WITHIN_MS = 9_500;
+/** Nothing was accepted yet. */
+const GIVE_UP_WITHIN_MS = 5_000;
 
 export async function serve({ role }: { role?: string }): Promise<void> {
   if (role !== undefined && role !== 'api' && role !== 'worker') {
@@ -16,7 +18,7 @@ export async function serve({ role }: { role?: string }): Promise<void> {
   // A worker listens too: probes and metrics are asked of every process.
   const server = await listen(gateway.app, config).catch(async (error: Error & { code?: string }) => {
     // Workers may wait for a Redis that is away without end, and the reason is to be told all the same.
-    await Promise.race([gateway.close(), delay(STOP_WITHIN_MS, undefined, { ref: false })]);
+    await Promise.race([gateway.close(), delay(GIVE_UP_WITHIN_MS, undefined, { ref: false })]);
     throw whyNotListening(error, config);
   });
   // Before anybody is told that it listens: whoever hears that may stop it at once.
