@@ -11,6 +11,7 @@ import { startTargetApp } from '../spec/support/target-app.js';
 import { createDirectory } from '../src/directory/directory.js';
 import { startBaseline } from './support/baseline.js';
 import { residentBytes } from './support/children.js';
+import { writeFigures } from './support/figure.js';
 import { AUDIENCE, build, createGateway, SCIM_TOKEN } from './support/gateway.js';
 import { startLoad } from './support/load.js';
 import { describeMachine } from './support/machine.js';
@@ -63,7 +64,7 @@ await measureCreates(0);
 resident.push(await residentAtRest());
 const before = await measureCreates((rounds + 1) * CREATES);
 resident.push(await residentAtRest());
-await load();
+const bytesPerUser = await load();
 resident.push(await residentAtRest());
 const after = await measureCreates(2 * (rounds + 1) * CREATES);
 resident.push(await residentAtRest());
@@ -82,10 +83,19 @@ progress('');
 console.log(resolution.text);
 const worst = Math.max(...resolution.ratios);
 console.log(`\nThe worst ratio of the p99s: ${worst.toFixed(2)} (aim: at most ${RATIO_TARGET}).`);
+if (!options.quick) {
+  writeFigures('directory', [
+    [
+      `resolution among ${say(userCount)} users beside ${say(SMALL)}: p99 of the worst format`,
+      `${worst.toFixed(2)} times`,
+    ],
+    ['Redis memory a user, indexes included', `${(bytesPerUser / 1_000).toFixed(1)} kB`],
+  ]);
+}
 process.exit();
 
-/** Users, then groups, through the directory's own functions, with many in flight. */
-async function load(): Promise<void> {
+/** Users, then groups, through the directory's own functions, with many in flight. Answers the bytes of Redis a user. */
+async function load(): Promise<number> {
   const empty = await usedBytes();
   let startedAt = performance.now();
   const ids = await people.createUsers(big, userCount, (done) => progress(`${say(done)} users`));
@@ -104,6 +114,7 @@ async function load(): Promise<void> {
   const rows = [row('users with their indexes', users), row('groups, three for each user', groups)];
   console.log(`\n${table([head, ...rows])}\n`);
   console.log(await breakdown(ids));
+  return users.bytes / userCount;
 }
 
 /** What Redis itself says of each key. */
