@@ -243,8 +243,25 @@ const failures: [string, (elsewhere: string) => Partial<Okta['state']>][] = [
   ['a list', () => ({ body: '[]' })],
   ['an empty set', () => ({ body: '{"keys":[]}' })],
   ['entries that are no keys', () => ({ body: '{"keys":[null,{},"key"]}' })],
-  ['keys that verify nothing', () => ({ body: JSON.stringify({ keys: unusable }) })],
 ];
+
+describe('a set whose keys verify nothing (JWT-10)', () => {
+  const body = JSON.stringify({ keys: unusable });
+
+  it('is what the issuer says: the caller is refused, and does not hear that the issuer is down', async () => {
+    okta.state.body = body;
+    await refuses(okta.key, 'okta-1', 'no_suitable_key');
+    expect(fetched()).toBe(1);
+  });
+
+  it('takes back the keys before it', async () => {
+    expect(await post()).toBe(204);
+    okta.state.body = body;
+    later(600 * SECOND);
+    await refuses(okta.key, 'okta-1', 'no_suitable_key');
+    expect(fetched()).toBe(2);
+  });
+});
 
 /** Has the issuer fail in this way, with a set of its own at the place that a redirect leads to. */
 function fail(failure: (typeof failures)[number][1]): void {

@@ -42,10 +42,9 @@ export type KeySource = {
 export type OnFetch = (outcome: 'fetched' | 'failed', error?: unknown) => void;
 
 export function createKeySource(
-  { keys, algorithms }: Pick<TrustSettings, 'keys' | 'algorithms'>,
+  keys: TrustSettings['keys'],
   { send, now, onFetch }: { send: Outbound['send']; now: () => number; onFetch: OnFetch },
 ): KeySource {
-  const fetchFrom = async (url: string) => requireUsable(await fetchJwks(url, send), algorithms);
   if ('certificates' in keys) {
     const set = keys.certificates.map((pem) => new X509Certificate(pem).publicKey.export({ format: 'jwk' }) as JWK);
     // A certificate has no kid, so whatever the header says there is nothing to compare it with.
@@ -55,8 +54,8 @@ export function createKeySource(
     const set = readKeys(keys.jwks.keys);
     return createFixedKeys((hint) => select(set, hint));
   }
-  if ('jwksUri' in keys) return createRemoteKeys(() => fetchFrom(keys.jwksUri), now, onFetch);
-  return createRemoteKeys(async () => fetchFrom(await discoverJwksUri(keys.discovery, send)), now, onFetch);
+  if ('jwksUri' in keys) return createRemoteKeys(() => fetchJwks(keys.jwksUri, send), now, onFetch);
+  return createRemoteKeys(async () => fetchJwks(await discoverJwksUri(keys.discovery, send), send), now, onFetch);
 }
 
 function createFixedKeys(candidates: (hint: KeyHint) => JWK[]): KeySource {
@@ -124,19 +123,11 @@ async function fetchJwks(url: string, send: Outbound['send']): Promise<Fetched> 
     maxBytes: MAX_JWKS_BYTES,
   });
   if (response.status !== 200) throw new Error(`the JWK Set answered ${response.status}`);
-  const { keys } = JSON.parse(response.body) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('the JWK Set has no keys');
-  return {
-    keys: readKeys(keys),
-    maxAgeMs: maxAgeMs(response),
-  };
-}
-
-/** A set of which nothing can verify is a fault of the issuer's, and not the end of the keys that it has shown before. */
-function requireUsable(fetched: Fetched, algorithms: readonly string[]): Fetched {
-  const isUsable = (key: JWK) => algorithms.some((alg) => isSuitable(key, alg));
-  if (!fetched.keys.some(isUsable)) throw new Error('the JWK Set has no key that this trust could use');
-  return fetched;
+  const set = JSON.parse(response.body) as { keys?: unknown };
+  const keys = Array.isArray(set.keys) ? readKeys(set.keys) : [];
+  // An issuer that shows nothing has failed, and has not taken back what it has shown before.
+  if (keys.length === 0) throw new Error('the JWK Set has no keys');
+  return { keys, maxAgeMs: maxAgeMs(response) };
 }
 
 /** The entries that are JWKs: one that is none must not spoil the others. */

@@ -34,7 +34,7 @@ export function createTrusts(settings: Settings, { send, now, metrics, logger }:
           logger.error({ ...ids, error }, 'keys.not_fetched');
         }
       };
-      const ready = createTrust(settings, tenant, trust, createKeySource(trust, { send, now, onFetch }));
+      const ready = createTrust(settings, tenant, trust, createKeySource(trust.keys, { send, now, onFetch }));
       for (const issuer of trust.issuers) {
         const byClient = byIssuer.get(issuer) ?? new Map<string, Trust>();
         byIssuer.set(issuer, byClient.set(trust.client, ready));
