@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { isAlive, isCode, lastClaim, type Running, running, takeClaim } from './process-claim.js';
+import { isTooOld } from './redis.js';
 
 export type EmbeddedRedis = {
   path: string; // A Unix socket, for ioredis' `{ path }`.
@@ -30,7 +31,6 @@ const STOP_WITHIN_MS = 8_000;
 const FIRST_RESTART_MS = 50;
 const LAST_RESTART_MS = 5_000;
 const STEADY_MS = 1_000;
-const OLDEST_MAJOR = 7; // What the gateway asks of Redis was not there before.
 
 // Waits to be noted in the claim before it starts Redis, then stops Redis when standard input ends: also when the gateway was killed.
 const GUARD = `
@@ -187,9 +187,9 @@ async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
   // A Valkey of any version is new enough: its first was 7.2.
   const { stdout } = await promisify(execFile)(binary, ['--version'], { env });
   const [, version = ''] = /\bv=(\d\S*)/.exec(stdout) ?? [];
-  if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
+  if (isTooOld(version)) {
     throw expected(
-      `${binary} is version ${version}, and the gateway needs ${OLDEST_MAJOR}.0 or later: install a newer redis-server or valkey-server, or set REDIS_URL to one elsewhere.`,
+      `${binary} is version ${version}, and the gateway needs 7.0 or later: install a newer redis-server or valkey-server, or set REDIS_URL to one elsewhere.`,
     );
   }
   return binary;
