@@ -87,7 +87,7 @@ async function outcome({ killed }: { killed: 'as soon as it is written' | 'befor
   });
   let replaced: Promise<void> | undefined;
   const kill = () => {
-    replaced ??= set.master.kill().then(() => set.replaced(set.master));
+    replaced ??= set.kill(set.master).then(set.replaced);
     return replaced;
   };
   startWorker(keep, kill);

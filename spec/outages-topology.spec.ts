@@ -135,7 +135,7 @@ describe('behind Sentinel', () => {
 
   it('all works; a master that is killed is 503 until another is there, and nothing that was accepted is lost', async () => {
     await expectAllToWork();
-    await expectFailover(() => set.master.kill());
+    await expectFailover(() => set.kill(set.master));
   }, 60_000);
 
   it('with too few replicas left nothing is accepted, until one is back', async () => {

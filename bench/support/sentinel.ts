@@ -18,11 +18,11 @@ export async function startReplicatedRedis(behindMs: number) {
     async kill(): Promise<void> {
       if (behindMs > 0) await set.cutOff(master);
       await sleep(behindMs);
-      await master.kill();
+      await set.kill(master);
     },
     /** Until another one is in its place. */
     async start(): Promise<void> {
-      await set.replaced(master);
+      await set.replaced();
     },
     async afterwards(): Promise<void> {
       await set.comesBack(master);

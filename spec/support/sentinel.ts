@@ -1,4 +1,4 @@
-/** A master, two replicas and three Sentinels, which replace a master that has gone for a second. */
+/** A master, two replicas and three Sentinels, which replace a master that a spec kills. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,9 @@ import { DURABLE, type RedisProcess, startRedisProcess } from './redis-process.j
 
 const MASTER_NAME = 'main';
 const FAILOVER_WITHIN_MS = 30_000;
+// How long a master may say nothing. A busy machine keeps a new one waiting for a second too, and then the Sentinels would
+// replace it by one that has not heard of it: so they are quick only from a kill until another one is in its place.
+const SILENT_FOR_MS = { killed: 1_000, alive: 60_000 };
 const FOLLOWS_WITHIN_MS = 60_000;
 
 export type SentinelSet = Awaited<ReturnType<typeof startSentinelSet>>;
@@ -32,7 +35,7 @@ export async function startSentinelSet(root = mkdtempSync(join(tmpdir(), 'univer
         const file = join(root, `sentinel-${port}.conf`);
         const watch = [
           `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${master.port} 2`,
-          `sentinel down-after-milliseconds ${MASTER_NAME} 1000`,
+          `sentinel down-after-milliseconds ${MASTER_NAME} ${SILENT_FOR_MS.alive}`,
           `sentinel failover-timeout ${MASTER_NAME} 4000`,
         ];
         writeFileSync(file, `${watch.join('\n')}\n`);
@@ -56,6 +59,14 @@ export async function startSentinelSet(root = mkdtempSync(join(tmpdir(), 'univer
     return ports.size === 1 ? servers.find(({ port }) => ports.has(port)) : undefined;
   }
 
+  async function replacedAfter(ms: number): Promise<void> {
+    await Promise.all(
+      sentinels.map(({ admin }) => admin.call('SENTINEL', 'SET', MASTER_NAME, 'down-after-milliseconds', ms)),
+    );
+  }
+
+  let replacing = Promise.resolve();
+
   return {
     url: `redis+sentinel://${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${MASTER_NAME}`,
     /** The one of the beginning. */
@@ -71,10 +82,19 @@ export async function startSentinelSet(root = mkdtempSync(join(tmpdir(), 'univer
       await admin.call('ACL', 'SETUSER', 'default', '-psync', '-sync');
       await admin.call('CLIENT', 'KILL', 'TYPE', 'REPLICA');
     },
-    /** Until the Sentinels have put another one in the place of the master that was killed. */
-    async replaced(killed: RedisProcess): Promise<void> {
-      await eventually(named, (one) => one !== undefined && one !== killed, FAILOVER_WITHIN_MS);
+    /** As power failure does; the Sentinels put another one in its place. */
+    async kill(killed: RedisProcess): Promise<void> {
+      await killed.kill();
+      await replacedAfter(SILENT_FOR_MS.killed);
+      replacing = eventually(named, (one) => one !== undefined && one !== killed, FAILOVER_WITHIN_MS).then(() =>
+        replacedAfter(SILENT_FOR_MS.alive),
+      );
+      replacing.catch(() => {
+        // Whoever waits for it hears of it.
+      });
     },
+    /** Until another one is in the place of the one that was killed. */
+    replaced: () => replacing,
     /** The one that was killed is back, and follows whom the Sentinels name. */
     async comesBack(killed: RedisProcess): Promise<void> {
       await killed.start();
