@@ -1,12 +1,15 @@
 /** One real redis-server for a whole test run, on a loopback port of its own; specs keep apart by key prefix. */
 import { execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
-import { type AddressInfo, createConnection, createServer, Socket } from 'node:net';
+import { createConnection, createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+const PORTS = 2_000;
+let portsGiven = randomInt(PORTS);
 const START_ATTEMPTS = 3;
 const ANSWER_WITHIN_MS = 5_000;
 
@@ -77,11 +80,18 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
+/** Of this worker of jest alone, and none that the kernel gives to a connection while its server is down on purpose. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  const first = 10_000 + Number(process.env.JEST_WORKER_ID ?? 0) * PORTS;
+  for (;;) {
+    const port = first + (portsGiven++ % PORTS);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
