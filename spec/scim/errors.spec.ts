@@ -68,19 +68,28 @@ describe('a body', () => {
     expect(body).toEqual({ schemas: [ERROR], status: '413', detail: expect.any(String) });
   });
 
-  it.each(['{},', '[],', '0,', '{"":0},'])(
-    'of so many values that reading them holds everybody up [%s]',
-    async (value) => {
-      const bytes = 16 * MEGABYTE - 64;
-      const list = value.repeat(Math.floor(bytes / value.length)).slice(0, -1);
-      const delays = monitorEventLoopDelay({ resolution: 1 });
-      delays.enable();
-      const { status, body } = await client.post('/Groups', `{"displayName":"x","members":[${list}]}`);
-      delays.disable();
-      expect([status, body.detail]).toEqual([413, expect.stringContaining('values')]);
-      expect(delays.max / 1e6).toBeLessThan(500);
-    },
-  );
+  const manyValues = (value: string) => {
+    const list = value.repeat(Math.floor((16 * MEGABYTE - 64) / value.length)).slice(0, -1);
+    return `{"displayName":"x","members":[${list}]`;
+  };
+
+  it.each(['{},', '[],', '0,', '{"":0},'])('of too many values is refused before it is parsed [%s]', async (value) => {
+    // It is no JSON, which only parsing can tell.
+    const { status, body } = await client.post('/Groups', manyValues(value));
+    expect([status, body.detail]).toEqual([413, expect.stringContaining('values')]);
+  });
+
+  it('of too many values holds nobody up for as long as parsing it takes', async () => {
+    const json = `${manyValues('{},')}}`;
+    const started = performance.now();
+    JSON.parse(json);
+    const parsedIn = performance.now() - started;
+    const delays = monitorEventLoopDelay({ resolution: 1 });
+    delays.enable();
+    await client.post('/Groups', json);
+    delays.disable();
+    expect(delays.max / 1e6).toBeLessThan(parsedIn / 2);
+  });
 
   it('that is packed is refused, since it may be larger than it looks', async () => {
     const response = await client.send('post', '/Users', gzipSync('{"userName":"packed"}'), {
