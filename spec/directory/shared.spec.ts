@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { checkDirectory } from '../../src/directory/check.js';
 import { createDirectory } from '../../src/directory/directory.js';
 import type { UserAttributes, UserResource } from '../../src/directory/user.js';
+import type { Lookup } from '../../src/directory/users.js';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.js';
 
 const GRACE_MS = 30 * 86_400_000;
@@ -33,6 +34,7 @@ function freshTenant() {
   return {
     users,
     key,
+    find: (lookups: Lookup[]) => users.find(tenant, lookups),
     entry: () => redis.hget(key('users-by-phone'), SWITCHBOARD),
     create: (one: UserAttributes) => users.create(tenant, one),
     replace: (before: UserResource, one: UserAttributes) => users.replace(tenant, before, one),
@@ -95,6 +97,13 @@ it('all are found, and no more than are asked for', async () => {
   expect(sorted(living)).toEqual(sorted(all.map(({ id }) => id)));
   expect(deleted).toEqual([]);
   expect(await tenant.problems()).toEqual([]);
+});
+
+it('nobody is found by the mark that an index has for many', async () => {
+  const tenant = freshTenant();
+  await people(tenant, 6);
+  const kinds = ['id', 'externalId', 'userName', 'email', 'phone'] as const;
+  for (const kind of kinds) expect(await tenant.find([{ kind, value: '*' }])).toEqual([[]]);
 });
 
 it.each([1, 2, 4, 5, 6, 40])('%i leave one by one, and nothing of them stays', async (number) => {

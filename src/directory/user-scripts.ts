@@ -48,7 +48,7 @@ for i = 4, #ARGV, 2 do
   repeat
     local ids = entry
     -- Bit by bit, so that of many thousands no more are looked at than are wanted.
-    if entry == '${SHARED}' then
+    if index and entry == '${SHARED}' then
       local scan = redis.call('SSCAN', ${SHARING}, cursor, 'COUNT', 100)
       cursor, ids = scan[1], table.concat(scan[2], ' ')
     end
