@@ -117,6 +117,19 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
     if (answer !== 'ok') throw new NotUnique(kinds[Number(answer) - FIRST_INDEX] ?? 'identifier');
   }
 
+  /** Ids in the order of creation, after the place where a page ended; '' is the beginning. Removals shift nothing. */
+  async function idsAfter(tenant: string, place: string, limit: number): Promise<{ ids: string[]; place: string }> {
+    const from = place === '' ? '-inf' : `(${place}`;
+    const flat = await redis.zrange(orderKey(tenant), from, '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES');
+    return { ids: flat.filter((_, index) => index % 2 === 0), place: flat.at(-1) ?? place };
+  }
+
+  async function byIds(tenant: string, ids: readonly string[]): Promise<UserResource[]> {
+    if (ids.length === 0) return [];
+    const texts = await redis.hmget(usersKey(tenant), ...ids);
+    return texts.flatMap((text) => (text === null ? [] : (JSON.parse(text) as UserResource)));
+  }
+
   return {
     find,
     findWithDeleted,
@@ -163,17 +176,15 @@ export function createUsers(redis: RedisClient, prefix: string, { graceMs, now }
     /** Users in the order of their creation, from the zero-based `offset`. */
     async page(tenant: string, offset: number, limit: number): Promise<UserResource[]> {
       if (limit <= 0) return [];
-      const ids = await redis.zrange(orderKey(tenant), String(offset), String(offset + limit - 1));
-      if (ids.length === 0) return [];
-      const texts = await redis.hmget(usersKey(tenant), ...ids);
-      return texts.flatMap((text) => (text === null ? [] : (JSON.parse(text) as UserResource)));
+      return byIds(tenant, await redis.zrange(orderKey(tenant), String(offset), String(offset + limit - 1)));
     },
 
-    /** Ids in the order of creation, after the place where a page ended; '' is the beginning. Removals shift nothing. */
-    async idsAfter(tenant: string, place: string, limit: number): Promise<{ ids: string[]; place: string }> {
-      const from = place === '' ? '-inf' : `(${place}`;
-      const flat = await redis.zrange(orderKey(tenant), from, '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES');
-      return { ids: flat.filter((_, index) => index % 2 === 0), place: flat.at(-1) ?? place };
+    idsAfter,
+
+    /** Users in the order of creation, after the place where a page ended, and where this one did unless it is the last. */
+    async pageAfter(tenant: string, place: string, limit: number) {
+      const { ids, place: end } = await idsAfter(tenant, place, limit);
+      return { users: await byIds(tenant, ids), ...(ids.length === limit && { next: end }) };
     },
 
     count: (tenant: string): Promise<number> => redis.zcard(orderKey(tenant)),

@@ -1,5 +1,5 @@
 /** Why a revocation would reach which account of a user, and who could ask for it in which words. */
-import { type AssignedTo, isAssigned } from '../../directory/assignment.js';
+import { type AssignedTo, type Assignment, reachOf } from '../../directory/assignment.js';
 import { resolve, type SimpleSubjectIdentifier } from '../../directory/resolve.js';
 import { emailsOf, identifierOf, type User } from '../../directory/user.js';
 import type { Users } from '../../directory/users.js';
@@ -8,14 +8,13 @@ import type { AppSettings, TenantSettings, TrustSettings } from '../../settings.
 
 /** One line for each app, with the account that a revocation of now reaches there, or the reason why it reaches none. */
 export function explainApps(user: User, apps: readonly AppSettings[]): string[] {
-  return apps.map(({ id, connector, assignedTo, account }) => {
-    const through = reasonFor(user, assignedTo);
-    if (through === undefined) return `  ${id}: not reached, since it is for ${describeAssignment(assignedTo)}`;
-    const identifier = identifierOf(user.resource, account);
-    if (identifier === undefined) {
-      return `  ${id}: not reached, since it knows its users by ${account} and this user has none (assigned: ${through})`;
-    }
-    return `  ${id}: ${identifier}, by the connector ${connector} (assigned: ${through})`;
+  return reachOf(user, apps).map((reach) => {
+    const { id, connector, assignedTo, account } = reach.app;
+    if (!('assignment' in reach)) return `  ${id}: not reached, since it is for ${describeAssignedTo(assignedTo)}`;
+    const through = describeAssignment(reach.assignment);
+    return 'account' in reach
+      ? `  ${id}: ${reach.account}, by the connector ${connector} (assigned: ${through})`
+      : `  ${id}: not reached, since it knows its users by ${account} and this user has none (assigned: ${through})`;
   });
 }
 
@@ -65,17 +64,20 @@ function outcomeOf(resolution: Awaited<ReturnType<typeof resolve>>, { resource }
     : 'is answered 404, since it names nobody';
 }
 
-/** The condition that holds, or undefined where none does. */
-function reasonFor(user: User, assignedTo: AssignedTo): string | undefined {
-  if (assignedTo === 'everyone') return 'it is for everyone';
-  const { groups = [], users, attribute } = assignedTo;
-  const group = groups.find((name) => isAssigned(user, { groups: [name] }));
-  if (group !== undefined) return `group ${group}`;
-  if (isAssigned(user, { users })) return 'named in the settings';
-  return isAssigned(user, { attribute }) ? `by ${attribute?.name}` : undefined;
+function describeAssignment(assignment: Assignment): string {
+  switch (assignment.by) {
+    case 'everyone':
+      return 'it is for everyone';
+    case 'group':
+      return `group ${assignment.group}`;
+    case 'users':
+      return 'named in the settings';
+    case 'attribute':
+      return `by ${assignment.name}`;
+  }
 }
 
-function describeAssignment(assignedTo: AssignedTo): string {
+function describeAssignedTo(assignedTo: AssignedTo): string {
   if (assignedTo === 'everyone') return 'everyone';
   const { groups, users, attribute } = assignedTo;
   const conditions = [

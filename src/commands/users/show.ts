@@ -1,7 +1,6 @@
 /** `universal-logout users show`: who somebody is in the directory, and what a revocation would do. */
-import { isAssigned } from '../../directory/assignment.js';
-import { emailsOf, identifierKinds, identifierOf, type User } from '../../directory/user.js';
-import type { AppSettings } from '../../settings.js';
+import { type Reach, reachOf } from '../../directory/assignment.js';
+import { emailsOf, identifierKinds, type User } from '../../directory/user.js';
 import { CommandError } from '../command-error.js';
 import { explainApps, explainTrusts } from './explain.js';
 import { type Opened, withDirectory } from './with-directory.js';
@@ -35,7 +34,9 @@ async function describe(user: User, { directory, tenant }: Opened, explain: bool
     `groups      ${listed(groups)}`,
     ...(left.length > 0 ? [`formerly    ${listed(left)} (counts until assignmentGrace is over)`] : []),
     'accounts that a revocation reaches now:',
-    ...(explain ? explainApps(user, tenant.apps) : tenant.apps.map((app) => `  ${app.id}: ${accountIn(user, app)}`)),
+    ...(explain
+      ? explainApps(user, tenant.apps)
+      : reachOf(user, tenant.apps).map((reach) => `  ${reach.app.id}: ${accountIn(reach)}`)),
     ...(tenant.apps.length === 0 ? ['  none, since the tenant has no apps'] : []),
     ...(explain ? await explainTrusts(user, tenant, directory.users) : []),
   ];
@@ -47,9 +48,9 @@ function stateOf({ resource }: User): string {
   return resource.active === false ? 'deactivated; can still be logged out' : 'active';
 }
 
-function accountIn(user: User, { assignedTo, account }: AppSettings): string {
-  if (!isAssigned(user, assignedTo)) return 'not assigned';
-  return identifierOf(user.resource, account) ?? `no account, since the user has no ${account}`;
+function accountIn(reach: Reach): string {
+  if ('account' in reach) return reach.account;
+  return 'assignment' in reach ? `no account, since the user has no ${reach.app.account}` : 'not assigned';
 }
 
 function listed(values: readonly string[]): string {
