@@ -359,6 +359,10 @@ describe('the other routes answer', () => {
     expectDocumented('listRevocations', 200, await asAdmin('/api/revocations'));
     expectDocumented('listRevocations', 400, await asAdmin('/api/revocations?status=x'), 'malformed_request');
     expectDocumented('listRevocations', 401, await get('/api/revocations'), 'invalid_token');
+    const people = await asAdmin('/api/users?email=desk@example.com');
+    expectDocumented('listPeople', 200, people);
+    expectDocumented('readPerson', 200, await asAdmin(`/api/users/${people.body.users[0].id}`));
+    expectDocumented('listAuditEntries', 200, await asAdmin('/api/audit'));
   });
 
   it('provisioning', async () => {

@@ -1,26 +1,28 @@
 /** The audit trail: who asked for what, and what became of it. Persons are stable ids, never addresses. */
 import type { RedisClient } from './redis.js';
 
-export type AuditEvent =
-  | 'revocation.accepted'
-  | 'revocation.refused'
-  | 'revocation.looped'
-  | 'revocation.completed'
-  | 'revocation.failed'
-  | 'account.revoked'
-  | 'account.pending'
-  | 'attempt.failed'
-  | 'job.failed'
-  | 'job.retried'
-  | 'evidence.received'
-  | 'evidence.refused'
-  | 'app.paused'
-  | 'app.resumed'
-  | 'breaker.opened'
-  | 'breaker.closed'
-  | 'bulk.started'
-  | 'bulk.resumed'
-  | 'bulk.completed';
+export const auditEvents = [
+  'revocation.accepted',
+  'revocation.refused',
+  'revocation.looped',
+  'revocation.completed',
+  'revocation.failed',
+  'account.revoked',
+  'account.pending',
+  'attempt.failed',
+  'job.failed',
+  'job.retried',
+  'evidence.received',
+  'evidence.refused',
+  'app.paused',
+  'app.resumed',
+  'breaker.opened',
+  'breaker.closed',
+  'bulk.started',
+  'bulk.resumed',
+  'bulk.completed',
+] as const;
+export type AuditEvent = (typeof auditEvents)[number];
 
 export type AuditEntry = {
   event: AuditEvent;
@@ -73,6 +75,12 @@ export function createAudit(redis: RedisClient, { prefix, tenants }: { prefix: s
     async record(entry: AuditEntry): Promise<void> {
       const tenant = known.has(entry.tenant) ? entry.tenant : NO_TENANT;
       await redis.xadd(auditKey(prefix, tenant), '*', 'entry', auditText(entry));
+    },
+
+    /** The newest first, between two ids of the stream (inclusive unless `(` stands before one), in one round trip. */
+    async page(tenant: string, { newest, oldest, limit }: { newest: string; oldest: string; limit: number }) {
+      const found = await redis.xrevrange(auditKey(prefix, tenant), newest, oldest, 'COUNT', limit);
+      return found.map(([id, fields]) => ({ id, members: readAudit(fields) }));
     },
   };
 }

@@ -177,7 +177,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
           ...{ refused: limits.refused, audited: limits.audited, audit, logger, now },
         }),
         createOperatorRouter({
-          ...{ records, enqueue, lanes, users: directory.users, validAfter, audit, settings, now },
+          ...{ records, enqueue, lanes, directory, users: directory.users, validAfter, audit, settings, now },
           ...{ apps, adminToken: config.adminToken },
           callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
         }),

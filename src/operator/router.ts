@@ -1,11 +1,16 @@
 /** What operators see and do: everything under `/api`, for bearers of ADMIN_TOKEN; and what apps ask of sessions. */
 import { Router } from 'express';
 import { type AppsDependencies, createAppsRouter } from './apps.js';
+import { type AuditDependencies, createAuditRouter, createAuditViews } from './audit.js';
 import { requireAdmin } from './authenticate.js';
 import { createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
 import { createSessionsRouter } from './sessions.js';
+import { createUsersRouter, createUserViews, type UsersDependencies } from './users.js';
 
-export type OperatorDependencies = RevocationsDependencies & AppsDependencies & { adminToken: string | undefined };
+export type OperatorDependencies = RevocationsDependencies &
+  AppsDependencies &
+  UsersDependencies &
+  AuditDependencies & { adminToken: string | undefined };
 
 export function createOperatorRouter(dependencies: OperatorDependencies): Router {
   const router = Router();
@@ -13,5 +18,6 @@ export function createOperatorRouter(dependencies: OperatorDependencies): Router
   router.use(createSessionsRouter(dependencies));
   router.use('/api', requireAdmin(dependencies.adminToken));
   router.use(createRevocationsRouter(dependencies), createAppsRouter(dependencies));
+  router.use(createUsersRouter(createUserViews(dependencies)), createAuditRouter(createAuditViews(dependencies)));
   return router;
 }
