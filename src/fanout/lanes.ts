@@ -34,10 +34,10 @@ type Name = { tenant: string; app: string };
 
 const WAITING: JobType[] = ['wait', 'prioritized', 'delayed'];
 
-/** `now` is the gateway's clock. */
+/** `now` is the gateway's clock. Where one `reads` only, nothing in Redis is changed. */
 export function createLanes(
   redis: Redis,
-  { prefix, now, dataKeys }: { prefix: string; now: () => number; dataKeys: DataKeys },
+  { prefix, now, dataKeys, reads }: { prefix: string; now: () => number; dataKeys: DataKeys; reads?: 'only' },
 ) {
   const queues = new Map<string, Queue<AppJob>>();
 
@@ -45,7 +45,11 @@ export function createLanes(
     const name = appQueue(tenant, app);
     const known = queues.get(name);
     if (known) return known;
-    const queue = new Queue<AppJob>(name, { connection: redis, prefix, skipVersionCheck: true });
+    const queue = new Queue<AppJob>(name, {
+      ...{ connection: redis, prefix, skipVersionCheck: true },
+      // A queue that is opened is noted in Redis.
+      skipMetasUpdate: reads === 'only',
+    });
     queue.on('error', () => {
       // The connection reports its own errors; a failed call is thrown to whoever asked.
     });
