@@ -75,6 +75,17 @@ export async function startEmbeddedRedis({ dataDir, onRestart, env }: EmbeddedRe
   return { path: door.path, close };
 }
 
+/** The one that runs on this data directory, whoever started it, as long as it answers; `close` stops nothing. */
+export async function findEmbeddedRedis(dataDir: string): Promise<EmbeddedRedis | undefined> {
+  const dir = resolve(dataDir);
+  const door = openDoor(dir);
+  const connection = await knock(door.path, AbortSignal.timeout(SILENCE_MS));
+  connection?.destroy();
+  if (connection) return { path: door.path, close: async () => door.close() };
+  door.close();
+  return undefined;
+}
+
 type Place = { dir: string; path: string; signal: AbortSignal; env: NodeJS.ProcessEnv | undefined };
 type Watchers = {
   ready: () => void;
@@ -133,7 +144,7 @@ async function runOwn({ dir, path, signal, env }: Place, up: () => void): Promis
   let guard: ReturnType<typeof spawnGuard> | undefined;
   let redis: Running | undefined;
   try {
-    guard = spawnGuard(dir, await findBinary(env), env);
+    guard = spawnGuard(dir, (await findBinary(env)).binary, env);
     const { stdin, stdout } = guard;
     await once(guard, 'spawn');
     const ended = once(guard, 'exit').finally(() => over.abort());
@@ -182,7 +193,8 @@ function spawnGuard(dir: string, binary: string, env: NodeJS.ProcessEnv | undefi
   return guard;
 }
 
-async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
+/** What is started where none runs yet. Throws where there is none, or one that is too old. */
+export async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<{ binary: string; version: string }> {
   const binary = await lookUpBinary(env);
   // A Valkey of any version is new enough: its first was 7.2.
   const { stdout } = await promisify(execFile)(binary, ['--version'], { env });
@@ -192,7 +204,7 @@ async function findBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {
       `${binary} is version ${version}, and the gateway needs 7.0 or later: install a newer redis-server or valkey-server, or set REDIS_URL to one elsewhere.`,
     );
   }
-  return binary;
+  return { binary, version };
 }
 
 async function lookUpBinary(env: NodeJS.ProcessEnv | undefined): Promise<string> {

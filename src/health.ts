@@ -52,7 +52,7 @@ async function redisTrouble(redis: RedisClient): Promise<Trouble | undefined> {
 }
 
 async function troubleOf(master: Redis): Promise<Trouble | undefined> {
-  const [version, memory, refusal] = await Promise.all([versionOf(master), master.info('memory'), refusalOf(master)]);
+  const [version, memory, refusal] = await Promise.all([versionOf(master), master.info('memory'), whyRefused(master)]);
   if (isTooOld(version)) return 'redis_too_old';
   if (!/^maxmemory_policy:noeviction\r?$/m.test(memory)) return 'redis_evicts';
   return refusal ? 'redis_refuses_writes' : undefined;
@@ -63,7 +63,7 @@ async function troubleOf(master: Redis): Promise<Trouble | undefined> {
  * disk is full, without the replicas it wants. This one writes nothing, so it needs no key, which every master of a
  * Cluster would have other ones of.
  */
-async function refusalOf(master: Redis): Promise<Error | undefined> {
+export async function whyRefused(master: Redis): Promise<Error | undefined> {
   try {
     await master.eval('#!lua\nreturn 1', 0);
     return undefined;

@@ -134,6 +134,22 @@ dataKey
   .action(async () => (await import('./commands/data-key/rotate.js')).rotateDataKey());
 
 program
+  .command('doctor')
+  .description('look at everything the gateway depends on; a line for each check, and what to do. Changes nothing')
+  .option('--tenant <id>', 'one tenant; all without it')
+  .option('--json', 'the same as JSON, for machines')
+  .addHelpText(
+    'after',
+    `
+Run it in the environment and folder of \`serve\`: when something is wrong, or to look over a new installation.
+It checks settings, Redis, data keys, publicUrl as Okta sees it, clocks, the keys of each trust, the directory, each app
+and the audit trail, in the order in which problems are to be mended. Apps are asked by calls that change nothing;
+the endpoint is sent a request without a token, whose refusal is in the log and the audit trail.
+Exit code 1 if there is a problem, 0 otherwise, warnings included.`,
+  )
+  .action(async (options) => (await import('./commands/doctor.js')).doctor(options));
+
+program
   .command('send')
   .description("act as Okta: sign a revocation JWT in Okta's profile, post it, and say what the answer means")
   .requiredOption('--to <url>', "the gateway's endpoint, e.g. http://127.0.0.1:3000/global-token-revocation")

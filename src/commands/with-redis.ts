@@ -7,7 +7,7 @@ import { CommandError } from './command-error.js';
 import { isRefusal, reasonOf, refusalOf } from './redis-failure.js';
 
 /** What `serve` gives its keys. */
-const PREFIX = 'ul';
+export const PREFIX = 'ul';
 const FIRST_ANSWER_WITHIN_MS = 10_000;
 /** A failover takes seconds: what refuses writes for longer is no master to be. */
 const MASTER_WITHIN_MS = 10_000;
@@ -65,11 +65,12 @@ function createPatience(): () => boolean {
   };
 }
 
-async function firstAnswer(redis: RedisClient, name: string): Promise<void> {
+/** Throws a CommandError where Redis refuses, or does not answer in time. */
+export async function firstAnswer(redis: RedisClient, name: string, withinMs = FIRST_ANSWER_WITHIN_MS): Promise<void> {
   if (redis.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {
     let last = 'it is silent';
-    const timer = setTimeout(() => end(`${name} does not answer: ${last}.`), FIRST_ANSWER_WITHIN_MS);
+    const timer = setTimeout(() => end(`${name} does not answer: ${last}.`), withinMs);
     redis.on('ready', end).on('error', hear);
 
     function hear(error: Error): void {

@@ -14,7 +14,8 @@ const MAX_AGE_MS = 24 * 3_600_000;
 const MAX_STALE_MS = 24 * 3_600_000;
 const COOLDOWN_MS = 30_000;
 const PATIENCE_WITH_STALE_MS = 1_500;
-const MAX_CANDIDATES = 5;
+/** So many keys are tried for one JWT. */
+export const MAX_CANDIDATES = 5;
 
 const CURVES: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
 

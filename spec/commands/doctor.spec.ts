@@ -1,0 +1,445 @@
+/** `doctor` beside a real gateway: all is well, then one thing at a time is broken, and its line says so. */
+import { generateKeyPairSync } from 'node:crypto';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createDataKeys, dataKeyText, newDataKey } from '../../src/data-key.js';
+import { startEmbeddedRedis } from '../../src/embedded-redis.js';
+import { appQueue } from '../../src/fanout/job.js';
+import { loadSigningKeys } from '../../src/outbound/signing-keys.js';
+import { certificateOf } from '../support/certificate.js';
+import { createFolder, runCommand } from '../support/command.js';
+import { SECRET } from '../support/endpoint.js';
+import { eventually } from '../support/eventually.js';
+import { ADMIN_TOKEN, startGateway } from '../support/gateway.js';
+import { CLIENT, type Okta, startOkta } from '../support/okta.js';
+import { type OwnRedis, startOwnRedis } from '../support/own-redis.js';
+import { startTargetApp, type TargetApp } from '../support/target-app.js';
+
+const RUN_MS = 90_000;
+const API_KEY = 'a-s3cret-api-key';
+const OPERATE = new URL('../../docs/operate.md', import.meta.url);
+const NOWHERE = 'http://127.0.0.1:1';
+const key = { ...newDataKey(), id: 'one' };
+const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const GOOD = certificateOf(pair);
+const EXPIRED = certificateOf({ ...pair, until: new Date('2025-01-31T00:00:00Z') });
+
+type Env = Record<string, string>;
+type Run = Awaited<ReturnType<typeof run>>;
+
+let redis: OwnRedis;
+let okta: Okta;
+let forum: TargetApp;
+let proxy: Awaited<ReturnType<typeof startProxy>>;
+let gateway: Awaited<ReturnType<typeof startGateway>>;
+let env: Env;
+
+/** What stands in front of the gateway, and may rewrite its answers. */
+async function startProxy() {
+  const state = { target: '', hides: '', status: undefined as number | undefined };
+  const server = createServer(async (req, res) => {
+    const answer = await fetch(state.target + req.url, { method: req.method ?? 'GET' });
+    const headers = [...answer.headers].filter(([name]) => ![state.hides, 'transfer-encoding'].includes(name));
+    res.writeHead(state.status ?? answer.status, Object.fromEntries(headers)).end(await answer.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => new Promise((resolve) => server.close(resolve).closeAllConnections());
+  return { state, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+
+const origin = () => new URL(forum.url).origin;
+const trust = (id: string, more: object = {}) => ({
+  ...{ id, issuers: [`https://${id}.example.com`], client: CLIENT, keys: { jwksUri: okta.jwksUri } },
+  ...more,
+});
+const app = (id: string, more: object = {}, { url = origin(), apiKey = API_KEY } = {}) => ({
+  ...{ id, connector: 'discourse', options: { url, apiKey, apiUser: 'system' } },
+  ...more,
+});
+const good = () => ({
+  publicUrl: proxy.url,
+  alerts: { webhook: { url: `${origin()}/alert`, secret: SECRET } },
+  tenants: [{ id: 'default', trusts: [trust('okta')], apps: [app('forum', { assignedTo: { groups: ['Staff'] } })] }],
+});
+
+async function run(settings: object, more: Env = {}, args: string[] = []) {
+  const folder = createFolder(settings);
+  chmodSync(join(folder, 'universal-logout.yaml'), 0o600);
+  const { code, stdout, stderr } = await runCommand(['doctor', ...args], { folder, env: { ...env, ...more } });
+  expect(stdout + stderr).not.toMatch(/s3cret|whsec_|@example| {4}at /);
+  const lines = stdout.split('\n').flatMap((line) => {
+    const [, state, check, text] = /^(ok|warning|problem|not checked) {2,}(\S.*?) {2,}(\S.*)$/.exec(line) ?? [];
+    return state === undefined ? [] : [`${state} ${check}: ${text}`];
+  });
+  return { code, stdout, stderr, lines, amiss: lines.filter((line) => !line.startsWith('ok ')) };
+}
+
+beforeAll(async () => {
+  [redis, okta, forum, proxy] = await Promise.all([startOwnRedis(), startOkta(), startTargetApp(), startProxy()]);
+  forum.answerWith((res, { headers, path }) => {
+    if (path.startsWith('/hangs')) return;
+    const status = headers['api-key'] === API_KEY ? 200 : 403;
+    res.writeHead(status, { 'content-type': 'application/json' }).end('[]');
+  });
+  const both = { ...good(), tenants: [...good().tenants, { id: 'acme' }] };
+  gateway = await startGateway(both, { prefix: 'ul', config: { redisUrl: redis.url, dataKeys: [key] } });
+  proxy.state.target = gateway.url;
+  const { dataDir } = gateway.config;
+  env = { REDIS_URL: redis.url, DATA_DIR: dataDir, ADMIN_TOKEN, DATA_KEY: dataKeyText(key) };
+  const ada = { userName: 'ada', externalId: '00u1ada', emails: ['ada@example.com'], groups: ['Staff'] };
+  await Promise.all([gateway.directory.put('default', ada), gateway.directory.put('acme', { userName: 'grace' })]);
+  const job = { account: createDataKeys([key]).seal('ada@example.com', 'acme') };
+  await redis.admin.hset(`ul:${appQueue('acme', 'gone')}:rev_1`, { data: JSON.stringify(job) });
+  // The first record of the audit trail, so that there is something to seal.
+  await fetch(`${gateway.url}/global-token-revocation`, { method: 'POST' });
+  await eventually(
+    () => existsSync(join(dataDir, 'audit-checkpoints.jsonl')),
+    (exists) => exists,
+  );
+}, RUN_MS);
+
+afterAll(async () => {
+  await gateway.close();
+  await Promise.all([redis.close(), okta.close(), forum.close(), proxy.close()]);
+});
+
+it(
+  'finds nothing where all is well, and changes nothing, not even for an app that is new',
+  async () => {
+    const before = await gateway.state();
+    const settings = good();
+    settings.tenants[0]?.apps.push(app('newcomer'));
+    const { code, stdout, lines, amiss } = await run(settings);
+    expect([code, amiss]).toEqual([0, []]);
+    expect(stdout).toMatch(/\n0 problems, 0 warnings, \d\d ok\n$/);
+    expect(await gateway.state()).toEqual(before);
+    expect(await redis.admin.keys('*newcomer*')).toEqual([]);
+    const order = ['settings', 'redis', 'data keys', 'endpoint default', 'keys default/okta', 'app default/forum'];
+    const checks = lines.map((line) => /^ok (.*?): /.exec(line)?.[1] ?? '');
+    expect(checks.filter((check) => order.includes(check))).toEqual(order);
+    // The page that says what each is about leaves none out.
+    const table = /\n\| check \| looks at \|\n(.*?)\n\n/s.exec(readFileSync(OPERATE, 'utf8'))?.[1] ?? '';
+    const documented = [...table.matchAll(/`([a-z A-Z]+?)( …)?`/g)].map(([, name]) => name);
+    expect(checks.filter((check) => !documented.some((name) => `${check} `.startsWith(`${name} `)))).toEqual([]);
+  },
+  RUN_MS,
+);
+
+type Amiss = [what: string, line: RegExp][];
+
+/** Each thing in the settings is wrong in one way; nothing else is to be told. */
+const inSettings: Amiss = [
+  ['no operators', /^warning operators: ADMIN_TOKEN is not set: .* → set it/],
+  ['no alerts', /^warning alerts: nobody is told .* → set alerts\.webhook$/],
+  ['a trust that is disabled', /^warning tenant default: a trust is disabled: .* 403 \(off\) → /],
+  [
+    'a gateway that runs with another settings file',
+    /^problem metadata default: names another endpoint than these settings: "http\S+\/global-token-revocation" → /,
+  ],
+  [
+    'and for another tenant',
+    /^problem metadata acme: names another endpoint than these settings: "http\S+\/acme\/glob/,
+  ],
+  ['an issuer that is away', /^problem keys default\/away: cannot be fetched: 127\.0\.0\.1:1 .*\(ECONNREFUSED\) → /],
+  ['an issuer without a key for the algorithm', /^problem keys default\/none: 0 usable keys for ES256: every request/],
+  [
+    'a certificate that ran out',
+    /^problem certificates default\/saml: all ran out \(2025-01-31\): Okta signs with oth/,
+  ],
+  ['one that ran out beside a good one', /^warning certificates default\/two: ran out on 2025-01-31; good until 2049-/],
+  [
+    'a trust that looks for what nobody has',
+    /^problem identifiers acme\/okta: none of 1 user looked at has externalId/,
+  ],
+  [
+    'credentials that the app refuses',
+    /^problem app default\/refused: discourse: GET \S+ answered 403.* → `universal-/,
+  ],
+  [
+    'a group that is not there',
+    /^problem assigned default\/group: the directory has no group Engineering: a revocation/,
+  ],
+  ['an app that hangs', /^problem app default\/hangs: discourse: .*in time/],
+  ['and another', /^problem app default\/hangs-too: discourse: .*in time/],
+  ['an account that nobody has', /^problem assigned acme\/forum: none of 1 who are assigned has email/],
+];
+
+describe('says of each thing in the settings what is wrong with it', () => {
+  let found: Run;
+  beforeAll(async () => {
+    const hangs = { url: `${origin()}/hangs` };
+    const delivery = { timeoutMs: 300 };
+    const tenants = [
+      {
+        id: 'default',
+        trusts: [
+          trust('off', { enabled: false }),
+          trust('away', { keys: { jwksUri: `${NOWHERE}/keys` } }),
+          trust('none', { algorithms: ['ES256'] }),
+          trust('saml', { keys: { certificates: [EXPIRED] } }),
+          trust('two', { keys: { certificates: [EXPIRED, GOOD] } }),
+        ],
+        apps: [
+          app('refused', {}, { apiKey: 'another-s3cret' }),
+          app('group', { assignedTo: { groups: ['Engineering'] } }),
+          app('hangs', { delivery }, hangs),
+          app('hangs-too', { delivery }, hangs),
+        ],
+      },
+      { id: 'acme', trusts: [trust('okta', { identifiers: ['externalId'] })], apps: [app('forum')] },
+    ];
+    // The same address in another spelling.
+    const publicUrl = proxy.url.replace('127.0.0.1', '127.1');
+    found = await run({ ...good(), publicUrl, alerts: {}, tenants }, { ADMIN_TOKEN: '' });
+  }, RUN_MS);
+
+  it.each(inSettings)('%s', (_what, line) => {
+    expect(found.amiss).toContainEqual(expect.stringMatching(line));
+  });
+
+  it('and nothing else, in this order, with exit code 1', () => {
+    expect(found.amiss).toEqual(inSettings.map(([, line]) => expect.stringMatching(line)));
+    const problems = inSettings.filter(([, line]) => line.source.startsWith('^problem')).length;
+    expect(found.stdout).toMatch(
+      new RegExp(`\\n${problems} problems, ${inSettings.length - problems} warnings, \\d+ ok\\n$`),
+    );
+    expect(found.code).toBe(1);
+  });
+});
+
+const admin = { method: 'POST', headers: { authorization: `Bearer ${ADMIN_TOKEN}` } };
+
+describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise<unknown>; amiss: Amiss }>([
+  {
+    what: 'of Redis, the clock and the proxy, and of an app that is paused',
+    async spoil() {
+      okta.state.headers = { date: new Date(Date.now() - 95_000).toUTCString() };
+      proxy.state.hides = 'www-authenticate';
+      await redis.set('maxmemory-policy', 'allkeys-lru');
+      await redis.set('appendfsync', 'everysec');
+      await fetch(`${gateway.url}/api/apps/default/forum/pause`, admin);
+    },
+    async mend() {
+      okta.state.headers = {};
+      proxy.state.hides = '';
+      await redis.set('maxmemory-policy', 'noeviction');
+      await redis.set('appendfsync', 'always');
+      await fetch(`${gateway.url}/api/apps/default/forum/resume`, admin);
+    },
+    amiss: [
+      [
+        'it evicts',
+        /^problem redis eviction: maxmemory-policy allkeys-lru: .* → CONFIG SET maxmemory-policy noeviction/,
+      ],
+      ['it is slow to write to disk', /^warning redis disk: appendfsync everysec: a crash loses .* → CONFIG SET app/],
+      ['the gateway says so too', /^problem public URL: \/readyz says redis_evicts → /],
+      ['our challenge is taken away', /^problem endpoint default: .*: 401 without WWW-Authenticate: Bearer, .* → look/],
+      [
+        'a clock is off',
+        /^problem clock: ours is \d+ s ahead of that of 127\.0\.0\.1:\d+: JWTs are refused beyond 60 s/,
+      ],
+      [
+        'an operator has paused it',
+        /^warning queue default\/forum: paused by an operator since \S+Z; 0 calls waiting → POST/,
+      ],
+    ],
+  },
+  {
+    what: 'of a Redis that is full, a proxy behind which nobody is, and an app that is not called',
+    async spoil() {
+      const lane = { until: Date.now() + 600_000, since: Date.now(), why: 'auth' };
+      await redis.admin.hset('ul:{default}:lane:forum', lane);
+      await redis.set('appendonly', 'no');
+      await redis.set('maxmemory', '1mb');
+      proxy.state.status = 502;
+    },
+    async mend() {
+      proxy.state.status = undefined;
+      await redis.set('maxmemory', '0');
+      await redis.set('appendonly', 'yes');
+      await redis.admin.del('ul:{default}:lane:forum');
+    },
+    amiss: [
+      ['it takes no writes', /^problem redis writes: it has no memory left \(OOM\): raise its maxmemory.* → until/],
+      [
+        'it keeps nothing',
+        /^problem redis disk: appendonly is off: a restart of Redis loses accepted revocations → CONFIG/,
+      ],
+      [
+        'it has no room',
+        /^problem redis memory: \d\.\d MB used of 1\.0 MB \(\d+ %\): when it is full, revocations are 503/,
+      ],
+      ['no gateway answers', /^problem public URL: \S+ answers 502, not by the gateway → /],
+      ['nor its endpoint', /^problem endpoint default: \S+ answers 502 to a request without a token, not 401 → /],
+      ['nor its metadata', /^warning metadata default: the metadata of RFC 8414 is not shown \(502\) → /],
+      [
+        'it is held',
+        /^problem queue default\/forum: held since \S+Z: the app refuses our credentials; 0 calls waiting → /,
+      ],
+    ],
+  },
+])('says what is wrong outside $what', ({ spoil, mend, amiss }) => {
+  let found: Run;
+  beforeAll(async () => {
+    await spoil();
+    found = await run(good()).finally(mend);
+  }, RUN_MS);
+
+  it.each(amiss)('%s', (_what, line) => {
+    expect(found.amiss).toContainEqual(expect.stringMatching(line));
+  });
+
+  it('and nothing else, in this order, with exit code 1', () => {
+    expect(found.amiss).toEqual(amiss.map(([, line]) => expect.stringMatching(line)));
+    expect(found.code).toBe(1);
+  });
+});
+
+it(
+  'tells another data key of the same name, and a certificate of publicUrl that ran out',
+  async () => {
+    const server = createTlsServer({ key: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }), cert: EXPIRED });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const publicUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const other = dataKeyText({ ...newDataKey(), id: 'one' });
+    const { code, amiss } = await run({ ...good(), publicUrl }, { DATA_KEY: other });
+    server.close();
+    expect(amiss).toEqual([
+      expect.stringMatching(
+        /^problem data keys: 1 sealed text cannot be opened: the key is another one of the same id → /,
+      ),
+      expect.stringMatching(/^problem certificate: ran out on 2025-01-31: Okta does not call → renew it$/),
+      expect.stringMatching(
+        /^warning public URL: https:\S+ 127\.0\.0\.1:\d+ cannot be reached \(CERT_HAS_EXPIRED\) → /,
+      ),
+      expect.stringMatching(/^not checked endpoint default: /),
+    ]);
+    expect(code).toBe(1);
+  },
+  RUN_MS,
+);
+
+it(
+  'tells keys that are not at hand and replicas that are away, and warns of a publicUrl that it cannot reach',
+  async () => {
+    const other = dataKeyText({ ...newDataKey(), id: 'two' });
+    const dataDir = createFolder();
+    await loadSigningKeys(join(dataDir, 'signing-keys.json'));
+    const { code, amiss } = await run(
+      { ...good(), publicUrl: NOWHERE },
+      { DATA_KEY: other, REDIS_WAIT_REPLICAS: '1', DATA_DIR: dataDir },
+    );
+    expect(amiss).toEqual([
+      expect.stringMatching(
+        /^problem redis replicas: 0 online, REDIS_WAIT_REPLICAS 1: every revocation is answered 503/,
+      ),
+      expect.stringMatching(/^problem data keys: sealed with a key that is not at hand: 1 text with "one" → /),
+      expect.stringMatching(
+        /^problem data keys: the gateway of process \d+ on \S+ seals with "one", which is not at hand/,
+      ),
+      expect.stringMatching(/^warning public URL: \S+ 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\) → /),
+      expect.stringMatching(/^not checked endpoint default: /),
+      expect.stringMatching(
+        /^problem audit default: its last checkpoint was not signed by a key in DATA_DIR\/signing-k/,
+      ),
+      expect.stringMatching(/^warning audit checkpoints: there is no /),
+    ]);
+    expect(code).toBe(1);
+  },
+  RUN_MS,
+);
+
+describe('goes on as far as it can', () => {
+  it(
+    'without Redis: says why, and what was not checked for that',
+    async () => {
+      const { code, lines, amiss } = await run(good(), { REDIS_URL: 'redis://:a-s3cret-password@127.0.0.1:1' });
+      expect(amiss).toEqual([
+        expect.stringMatching(/^problem redis: Redis at REDIS_URL does not answer: connect ECONNREFUSED \S+; until /),
+        ...['gateways', 'data keys', 'clock', 'directory default', 'assigned default/forum', 'queue default/forum']
+          .concat('audit trail')
+          .map((check) => `not checked ${check}: Redis does not answer`),
+      ]);
+      for (const check of ['keys default/okta', 'app default/forum', 'endpoint default']) {
+        expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^ok ${check}: `)));
+      }
+      expect(code).toBe(1);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'with mistakes in the settings: tells each, and looks at Redis all the same',
+    async () => {
+      const { code, lines, amiss } = await run({ ...good(), alerts: 3, limits: 4 });
+      expect(amiss).toEqual([
+        expect.stringMatching(/^problem settings: \S+\.yaml:\d+:\d+ limits is missing or is not an object/),
+        expect.stringMatching(/^problem settings: \S+\.yaml:\d+:\d+ alerts is missing or is not an object/),
+        'not checked everything else: the settings have mistakes',
+      ]);
+      expect(lines).toContainEqual(expect.stringMatching(/^ok redis writes: /));
+      expect(code).toBe(1);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'with the embedded Redis, where one runs: looks at it, and makes no keys',
+    async () => {
+      const dataDir = createFolder();
+      const embedded = await startEmbeddedRedis({ dataDir });
+      const { code, lines, amiss } = await run(good(), { REDIS_URL: '', DATA_KEY: '', DATA_DIR: dataDir });
+      await embedded.close();
+      expect(lines).toContainEqual(expect.stringMatching(/^ok redis disk: appendonly yes, appendfsync always/));
+      expect(amiss.map((line) => line.slice(0, line.indexOf(':')))).toEqual([
+        ...['problem gateways', 'not checked data keys', 'warning directory default'],
+        ...['not checked assigned default/forum', 'not checked audit trail'],
+      ]);
+      expect([code, readdirSync(dataDir).filter((name) => name.endsWith('.json'))]).toEqual([1, []]);
+    },
+    RUN_MS,
+  );
+
+  it(
+    'where no gateway runs: says so, and makes neither Redis nor keys',
+    async () => {
+      const folder = createFolder(good());
+      const { code, stdout } = await runCommand(['doctor'], { folder });
+      expect(stdout).toMatch(/^problem +redis +no gateway runs with \S+: `serve` would start one, with \S+-server \d/m);
+      expect(stdout).toMatch(/^warning +files +everybody may read \S+, which has secrets in it \(secret, apiKey\) → /m);
+      expect([code, existsSync(join(folder, 'data'))]).toEqual([1, false]);
+    },
+    RUN_MS,
+  );
+});
+
+it(
+  'looks at one tenant alone with --tenant, and says the same in JSON with --json',
+  async () => {
+    const settings = { ...good(), tenants: [...good().tenants, { id: 'acme' }] };
+    const { code, stdout } = await run(settings, {}, ['--tenant', 'acme', '--json']);
+    const { summary, checks } = JSON.parse(stdout) as { summary: object; checks: { check: string }[] };
+    expect(checks.filter(({ check }) => /default|okta|forum/.test(check))).toEqual([]);
+    const [what, todo] = ['has no trusts: nobody may ask for a revocation', 'add one'];
+    expect(checks).toContainEqual({ check: 'tenant acme', state: 'warning', what, todo });
+    expect(summary).toEqual({ problems: 0, warnings: 2, ok: checks.length - 2, notChecked: 0 });
+    expect(code).toBe(0);
+  },
+  RUN_MS,
+);
+
+it(
+  'refuses a tenant that there is not, in one sentence',
+  async () => {
+    const { code, stderr, stdout } = await run(good(), {}, ['--tenant', 'shop']);
+    expect([code, stdout, stderr]).toEqual([
+      1,
+      '',
+      expect.stringMatching(/^There is no tenant shop in \S+: it has default\.\n$/),
+    ]);
+  },
+  RUN_MS,
+);
