@@ -1,16 +1,11 @@
 /** The signing certificates that a trust names: read from the settings or from files beside them, and whether they are of any use. */
-import { type KeyObject, X509Certificate } from 'node:crypto';
+import { type JsonWebKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { CURVES, LEAST_RSA_BITS, verifies } from './verification-key.js';
 
 const BEGIN = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g;
 const PEM = new RegExp(`${BEGIN.source}[^-]*-----END [A-Z0-9 ]+-----`, 'g');
-const LEAST_RSA_BITS = 2048;
-const CURVES: Record<string, { name: string; algorithm: string }> = {
-  prime256v1: { name: 'P-256', algorithm: 'ES256' },
-  secp384r1: { name: 'P-384', algorithm: 'ES384' },
-  secp521r1: { name: 'P-521', algorithm: 'ES512' },
-};
 
 export type Certificates = { pems: string[] } | { problem: string };
 
@@ -38,16 +33,25 @@ export function readCertificates(entry: string, folder: string, algorithms: read
 
 /** Why no JWT under this key is ever accepted (JWT-04, JWT-10). */
 function whyUseless(key: KeyObject, algorithms: readonly string[]): string | undefined {
-  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
-  if (key.asymmetricKeyType === 'rsa') {
-    if (modulusLength < LEAST_RSA_BITS) {
-      return `has an RSA key of ${modulusLength} bits: no JWT is accepted under less than ${LEAST_RSA_BITS}`;
-    }
-    if (algorithms.some((algorithm) => /^[RP]S/.test(algorithm))) return undefined;
-    return 'has an RSA key: no JWT is accepted under it unless algorithms has RS256 or the like';
+  const jwk = jwkOf(key);
+  if (algorithms.some((algorithm) => verifies(jwk, algorithm))) return undefined;
+  const { modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  if (jwk.kty === 'RSA') {
+    return modulusLength < LEAST_RSA_BITS
+      ? `has an RSA key of ${modulusLength} bits: no JWT is accepted under less than ${LEAST_RSA_BITS}`
+      : 'has an RSA key: no JWT is accepted under it unless algorithms has RS256 or the like';
   }
-  const curve = key.asymmetricKeyType === 'ec' ? CURVES[namedCurve] : undefined;
-  if (!curve) return 'has a key that is neither RSA nor EC on P-256, P-384 or P-521: no JWT is accepted under it';
-  if (algorithms.includes(curve.algorithm)) return undefined;
-  return `has an EC key on ${curve.name}: no JWT is accepted under it unless algorithms has ${curve.algorithm}`;
+  const [needed] = Object.keys(CURVES).filter((algorithm) => verifies(jwk, algorithm));
+  return needed
+    ? `has an EC key on ${jwk.crv}: no JWT is accepted under it unless algorithms has ${needed}`
+    : 'has a key that is neither RSA nor EC on P-256, P-384 or P-521: no JWT is accepted under it';
+}
+
+/** Not every kind of key has one. */
+function jwkOf(key: KeyObject): JsonWebKey {
+  try {
+    return key.export({ format: 'jwk' });
+  } catch {
+    return {};
+  }
 }

@@ -14,6 +14,7 @@ const ROOT = [
   'request-body.ts',
   'settings.ts',
   'valid-after.ts',
+  'verification-key.ts',
 ];
 
 /** Of the files of `connectors/`, those that are no connector. */
@@ -28,7 +29,8 @@ const ARROWS: Record<string, string[]> = {
   'commands/': ['*'],
   'gateway.ts': ['*', '!commands/'],
   'config.ts': ['settings.ts', 'connectors/registry.ts', 'data-key.ts', 'redis-url.ts', 'certificates.ts'],
-  'certificates.ts': [],
+  'certificates.ts': ['verification-key.ts'],
+  'verification-key.ts': [],
   'settings.ts': ['connectors/connector.ts', 'directory/', 'outbound/'],
   'app.ts': ['logger.ts', 'request-error.ts'],
   'health.ts': ['metrics.ts', 'redis.ts'],

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Outbound, OutboundResponse } from '../outbound/outbound.js';
 import { Unavailable } from '../request-error.js';
 import type { TrustSettings } from '../settings.js';
+import { verifies } from '../verification-key.js';
 
 const FETCH_TIMEOUT_MS = 5_000;
 const MAX_JWKS_BYTES = 512 * 1024;
@@ -16,8 +17,6 @@ const COOLDOWN_MS = 30_000;
 const PATIENCE_WITH_STALE_MS = 1_500;
 /** So many keys are tried for one JWT. */
 export const MAX_CANDIDATES = 5;
-
-const CURVES: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
 
 const word = z.string().optional();
 const jwk = z.looseObject({
@@ -160,19 +159,7 @@ function maxAgeMs(response: OutboundResponse): number {
 }
 
 function select(keys: readonly JWK[], { alg, kid }: KeyHint): JWK[] {
-  return keys.filter((key) => (kid === undefined || key.kid === kid) && isSuitable(key, alg)).slice(0, MAX_CANDIDATES);
-}
-
-/** JWT-04, JWT-10: the key's type, size, curve, `alg`, `use` and `key_ops` all allow it to verify `alg`. */
-function isSuitable(key: JWK, alg: string): boolean {
-  if (key.alg !== undefined && key.alg !== alg) return false;
-  if (key.use !== undefined && key.use !== 'sig') return false;
-  if (key.key_ops !== undefined && !key.key_ops.includes('verify')) return false;
-  if (alg.startsWith('ES')) return key.kty === 'EC' && key.crv === CURVES[alg];
-  // 2048 bits are 256 bytes; a modulus that is longer only by leading zeros is not (RFC 7518 §3.3).
-  return key.kty === 'RSA' && Buffer.from(key.n ?? '', 'base64url').findIndex((byte) => byte !== 0) === 0
-    ? Buffer.from(key.n ?? '', 'base64url').length >= 256
-    : false;
+  return keys.filter((key) => (kid === undefined || key.kid === kid) && verifies(key, alg)).slice(0, MAX_CANDIDATES);
 }
 
 function delay(ms: number): Promise<void> {
