@@ -354,6 +354,7 @@ describe('the other routes answer', () => {
     const failed = await asAdmin(path);
     expect(failed.body.status).toBe('failed');
     expectDocumented('readRevocation', 200, failed);
+    expectDocumented('followRevocation', 200, await asAdmin(`${path}/events`));
     expectDocumented('readRevocation', 404, await asAdmin('/api/revocations/rev_none'), 'not_found');
     expectDocumented('readRevocation', 401, await get(path), 'invalid_token');
     expectDocumented('listRevocations', 200, await asAdmin('/api/revocations'));

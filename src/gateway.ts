@@ -111,6 +111,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
   const keyUse = tellDataKeys(redis, prefix, dataKeys);
   const knownApps = tellApps(redis, prefix, { apps, goneAfterMs: appGoneAfterMs });
 
+  const stopping = new AbortController();
   const workers = roles.includes('worker') ? openWorkers() : undefined;
   const app = buildApp();
 
@@ -178,7 +179,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, directory, users: directory.users, validAfter, audit, settings, now },
-          ...{ apps, adminToken: config.adminToken },
+          ...{ apps, adminToken: config.adminToken, stopping: stopping.signal },
           callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
         }),
       ],
@@ -307,6 +308,8 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
      * closed that requests need, while workers stop at once, so that neither takes the time of the other.
      */
     async close(served?: Promise<void>): Promise<void> {
+      // What would go on for long ends now, so that nobody has to wait for `served`.
+      stopping.abort();
       await Promise.all([served, workers?.close()]);
       await enqueue.close();
       await lanes.close();

@@ -110,8 +110,7 @@ export async function startGateway(
       return entries.map(([, fields]) => readAudit(fields));
     },
     async close(): Promise<void> {
-      await server.close();
-      await gateway.close();
+      await gateway.close(server.close());
       await Promise.all((await keysOf()).map((key) => redis.del(key)));
       redis.disconnect();
       rmSync(config.dataDir, { recursive: true, force: true });

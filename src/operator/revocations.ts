@@ -66,6 +66,7 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
   const { records, enqueue, lanes, users, validAfter, audit, settings, now } = dependencies;
   const router = Router();
   const tenants = settings.tenants.map(({ id }) => id);
+  const { find, read } = createRevocationReader(dependencies);
 
   router.get('/api/revocations', async (req, res) => {
     const query = parse(listQuery, req.query);
@@ -90,13 +91,7 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
   });
 
   router.get('/api/revocations/:id', async (req, res) => {
-    const record = await find(req.params.id);
-    const unfinished = Object.entries(record.apps).flatMap(([app, { state }]) =>
-      state === 'waiting' || state === 'retrying' ? [app] : [],
-    );
-    const read = unfinished.map((app) => lanes.read({ tenant: record.tenant, app }));
-    const held = new Map<string, Lane>((await orUnavailable(Promise.all(read))).map((lane) => [lane.app, lane]));
-    res.json({ ...viewRevocation(record), summary: summaryOf(record, held, now()) });
+    res.json(await read(req.params.id));
   });
 
   /** By hand: for somebody who is in the directory, as a request of a trust would do it. */
@@ -151,6 +146,15 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
     res.status(202).json({ apps: results });
   });
 
+  return router;
+}
+
+export type RevocationReaderDependencies = Pick<RevocationsDependencies, 'records' | 'lanes' | 'settings' | 'now'>;
+
+/** In whichever tenant it is. Throws RequestError 404, Unavailable. */
+export function createRevocationReader({ records, lanes, settings, now }: RevocationReaderDependencies) {
+  const tenants = settings.tenants.map(({ id }) => id);
+
   async function find(id: string): Promise<RevocationRecord> {
     const found = await orUnavailable(Promise.all(tenants.map((tenant) => records.read(tenant, id))));
     const record = found.find((one) => one !== undefined);
@@ -158,7 +162,17 @@ export function createRevocationsRouter(dependencies: RevocationsDependencies): 
     return record;
   }
 
-  return router;
+  async function read(id: string) {
+    const record = await find(id);
+    const unfinished = Object.entries(record.apps).flatMap(([app, { state }]) =>
+      state === 'waiting' || state === 'retrying' ? [app] : [],
+    );
+    const reading = unfinished.map((app) => lanes.read({ tenant: record.tenant, app }));
+    const held = new Map<string, Lane>((await orUnavailable(Promise.all(reading))).map((lane) => [lane.app, lane]));
+    return { ...viewRevocation(record), summary: summaryOf(record, held, now()) };
+  }
+
+  return { find, read };
 }
 
 export function noSuchTenant(code: 'not_found' | 'user_not_found' = 'not_found'): RequestError {

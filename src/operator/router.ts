@@ -3,14 +3,16 @@ import { Router } from 'express';
 import { type AppsDependencies, createAppsRouter } from './apps.js';
 import { type AuditDependencies, createAuditRouter, createAuditViews } from './audit.js';
 import { requireAdmin } from './authenticate.js';
-import { createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
+import { createEventsRouter, type EventsDependencies } from './events.js';
+import { createRevocationReader, createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
 import { createSessionsRouter } from './sessions.js';
 import { createUsersRouter, createUserViews, type UsersDependencies } from './users.js';
 
 export type OperatorDependencies = RevocationsDependencies &
   AppsDependencies &
   UsersDependencies &
-  AuditDependencies & { adminToken: string | undefined };
+  AuditDependencies &
+  Pick<EventsDependencies, 'stopping'> & { adminToken: string | undefined };
 
 export function createOperatorRouter(dependencies: OperatorDependencies): Router {
   const router = Router();
@@ -19,5 +21,6 @@ export function createOperatorRouter(dependencies: OperatorDependencies): Router
   router.use('/api', requireAdmin(dependencies.adminToken));
   router.use(createRevocationsRouter(dependencies), createAppsRouter(dependencies));
   router.use(createUsersRouter(createUserViews(dependencies)), createAuditRouter(createAuditViews(dependencies)));
+  router.use(createEventsRouter({ ...dependencies, read: createRevocationReader(dependencies).read }));
   return router;
 }
