@@ -1,6 +1,7 @@
 /** A vendor's API as its pages describe it: a real HTTP server that knows these calls, in this form, and no others. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { equals, iterableEquality } from '@jest/expect-utils';
 
 export type VendorRequest = {
   /** The route that it met, such as `DELETE /users/{}/sessions`. */
@@ -94,8 +95,8 @@ export async function startVendor(initial: readonly Route[] = []) {
   function check({ call, expects }: Route, request: VendorRequest): void {
     const alternatives: readonly Expects[] =
       'length' in expects ? (expects as readonly Expects[]) : [expects as Expects];
-    const problems = alternatives.map((one) => problemOf(request, one));
-    if (problems.every((problem) => problem !== undefined)) violations.push(`${call}: ${problems.join('; or: ')}`);
+    if (alternatives.some((one) => fits(request, one))) return;
+    violations.push(`${call}: ${alternatives.map((one) => problemOf(request, one)).join('; or: ')}`);
   }
 
   return {
@@ -121,19 +122,25 @@ export async function startVendor(initial: readonly Route[] = []) {
   };
 }
 
-function problemOf(
-  request: VendorRequest,
-  { headers = {}, query = {}, json, form, text }: Expects,
-): string | undefined {
+/** By name, what a request is and what it has to be. */
+function comparisons(request: VendorRequest, { headers = {}, query = {}, json, form, text }: Expects) {
   const isUsual = (name: string) => OF_THE_CLIENT.includes(name) || (name === 'content-type' && request.body !== '');
-  const others = Object.keys(request.headers).filter((name) => !isUsual(name) && !(name in headers));
+  const named = Object.entries(request.headers).filter(([name]) => name in headers || !isUsual(name));
+  const bodies: [unknown, unknown][] = [];
+  if (json !== undefined) bodies.push([request.json, json]);
+  else if (form !== undefined) bodies.push([request.form, form]);
+  else bodies.push([request.body, text ?? '']);
+  return [[Object.fromEntries(named), headers] as const, [request.query, query] as const, ...bodies];
+}
+
+/** The same as of what `expect` says, which costs more than the request. */
+function fits(request: VendorRequest, expects: Expects): boolean {
+  return comparisons(request, expects).every(([is, has]) => equals(is, has, [iterableEquality]));
+}
+
+function problemOf(request: VendorRequest, expects: Expects): string | undefined {
   try {
-    expect(request.headers).toMatchObject(headers);
-    expect(others).toEqual([]);
-    expect(request.query).toEqual(query);
-    if (json !== undefined) expect(request.json).toEqual(json);
-    else if (form !== undefined) expect(request.form).toEqual(form);
-    else expect(request.body).toEqual(text ?? '');
+    for (const [is, has] of comparisons(request, expects)) expect(is).toEqual(has);
     return undefined;
   } catch (error) {
     return (error as Error).message;
