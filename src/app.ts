@@ -1,9 +1,21 @@
 /** The Express app: the order of its parts, and the one place that turns errors into responses. */
 import type { IncomingMessage } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Router } from 'express';
+import express, {
+  type ErrorRequestHandler,
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express';
 import helmet from 'helmet';
 import type { Logger } from './logger.js';
-import { RequestError, Unavailable } from './request-error.js';
+import { type Problem, RequestError, Unavailable } from './request-error.js';
+
+export type AppOptions = { problemPage?: ProblemPage; traceRequests?: RequestHandler | undefined };
+
+/** The HTML of a problem, where the request was for a page. */
+export type ProblemPage = (problem: Problem, req: Request, res: Response) => string | undefined;
 
 /**
  * Mounts the revocation router, then the others in this order; nothing parses a body before a router asks for it.
@@ -13,7 +25,7 @@ export function createApp(
   revocation: Router,
   others: readonly Router[],
   logger: Logger,
-  traceRequests?: RequestHandler,
+  { problemPage, traceRequests }: AppOptions = {},
 ): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -26,22 +38,26 @@ export function createApp(
   app.use(() => {
     throw new RequestError(404, 'not_found', 'There is nothing here.');
   });
-  app.use(answerError(logger));
+  app.use(answerError(logger, problemPage));
   return app;
 }
 
-/** Answers in application/problem+json (RFC 9457), with nothing of the failure itself in a 5xx. */
-function answerError(logger: Logger): ErrorRequestHandler {
+/** Answers in application/problem+json (RFC 9457) or with a page, with nothing of the failure itself in a 5xx. */
+function answerError(logger: Logger, problemPage?: ProblemPage): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) return next(error);
     const { status, code, detail, headers } = toProblem(error);
+    const title = TITLES[status] ?? 'Error';
     // Keys that cannot be had are told of by whoever fetches them: anybody can send a request that asks for them.
     if (status >= 500 && code !== 'keys_unavailable')
       logger.error({ error, status, code, method: req.method }, 'request.failed');
     // The rest of a body that is refused is not worth reading.
     if (isUnread(req)) res.set('connection', 'close');
-    res.set(headers).status(status).type('application/problem+json');
-    res.send(JSON.stringify({ type: 'about:blank', title: TITLES[status] ?? 'Error', status, code, detail }));
+    res.set(headers).status(status);
+    const page = problemPage?.({ status, title, code, detail }, req, res);
+    if (page !== undefined) return res.type('html').send(page);
+    res.type('application/problem+json');
+    res.send(JSON.stringify({ type: 'about:blank', title, status, code, detail }));
   };
 }
 
@@ -49,9 +65,9 @@ function isUnread({ complete, headers }: IncomingMessage): boolean {
   return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0);
 }
 
-type Problem = { status: number; code: string; detail: string; headers: Record<string, string> };
+type Answer = Omit<Problem, 'title'> & { headers: Record<string, string> };
 
-function toProblem(error: unknown): Problem {
+function toProblem(error: unknown): Answer {
   if (error instanceof RequestError) return error;
   if (error instanceof Unavailable) {
     return {

@@ -21,6 +21,9 @@ export const auditEvents = [
   'bulk.started',
   'bulk.resumed',
   'bulk.completed',
+  'operator.signed_in',
+  'operator.signed_out',
+  'operator.refused',
 ] as const;
 export type AuditEvent = (typeof auditEvents)[number];
 
@@ -38,6 +41,8 @@ export type AuditEntry = {
   attempt?: number | undefined;
   /** The run of a bulk revocation. */
   run?: string | undefined;
+  /** Who did it by hand: the OIDC `sub`, or `ADMIN_TOKEN`. */
+  operator?: string | undefined;
 };
 
 export type Audit = ReturnType<typeof createAudit>;

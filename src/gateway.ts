@@ -32,6 +32,7 @@ import { type HandOver, startWorkers } from './fanout/worker.js';
 import { createHealthRouter } from './health.js';
 import { createLogger } from './logger.js';
 import { createMetrics } from './metrics.js';
+import { problemPage } from './operator/console/problem-page.js';
 import { createOperatorRouter } from './operator/router.js';
 import { createOutbound } from './outbound/outbound.js';
 import { loadSigningKeys } from './outbound/signing-keys.js';
@@ -179,12 +180,13 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
         }),
         createOperatorRouter({
           ...{ records, enqueue, lanes, directory, users: directory.users, validAfter, audit, settings, now },
-          ...{ apps, adminToken: config.adminToken, stopping: stopping.signal },
+          ...{ apps, adminToken: config.adminToken, redis, prefix, send: outbound.send, logger },
+          ...{ refused: limits.refused, audited: limits.audited, stopping: stopping.signal },
           callContext: { publicUrl: settings.publicUrl, signingKeys, send: outbound.send },
         }),
       ],
       logger,
-      telemetry?.traceRequests,
+      { problemPage, traceRequests: telemetry?.traceRequests },
     );
   }
 

@@ -7,6 +7,8 @@ export type RequestErrorCode =
   | 'invalid_jwt'
   | 'invalid_token'
   | 'invalid_signature'
+  | 'cross_site'
+  | 'not_an_operator'
   | 'several_credentials'
   | 'trust_disabled'
   | 'user_not_found'
@@ -41,9 +43,9 @@ export class RequestError extends Error {
   }
 }
 
-/** Our failure, never the caller's: Redis or an issuer's keys are out of reach. Becomes 503 with `Retry-After`. */
+/** Our failure, never the caller's: Redis, an issuer or its keys are out of reach. Becomes 503 with `Retry-After`. */
 export class Unavailable extends Error {
-  readonly reason: 'redis_unavailable' | 'keys_unavailable';
+  readonly reason: 'redis_unavailable' | 'keys_unavailable' | 'issuer_unavailable';
   readonly retryAfterSeconds: number;
 
   constructor(reason: Unavailable['reason'], cause: unknown, retryAfterSeconds = 5) {
@@ -53,3 +55,6 @@ export class Unavailable extends Error {
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
+
+/** What went wrong, in words for the caller. */
+export type Problem = { status: number; title: string; code: string; detail: string };

@@ -72,7 +72,10 @@ const ARROWS: Record<string, string[]> = {
   'revocation/': ['revocation/', 'directory/', 'fanout/enqueue.ts', 'fanout/record.ts', 'outbound/', ...ROOT],
   'evidence/': ['evidence/', 'fanout/', 'connectors/connector.ts', ...ROOT],
   'scim/': ['scim/', 'directory/', ...ROOT],
-  'operator/': ['operator/', 'directory/', 'fanout/', 'connectors/connector.ts', 'audit/chain.ts', ...ROOT],
+  'operator/': [
+    ...['operator/', 'directory/', 'fanout/', 'connectors/connector.ts', 'audit/chain.ts', 'outbound/outbound.ts'],
+    ...ROOT,
+  ],
 };
 
 /** Words that say nothing of what is in a file. */

@@ -47,9 +47,6 @@ export async function serve({ role }: { role?: string }): Promise<void> {
       'job data in Redis is not encrypted: set DATA_KEY to what `universal-logout data-key new` prints, the same in every process',
     );
   }
-  if (config.settings.operators.oidc) {
-    gateway.logger.warn('operators.oidc has no effect yet: operators use ADMIN_TOKEN');
-  }
 }
 
 /** The error itself where no sentence would say more. */

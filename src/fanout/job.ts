@@ -8,6 +8,8 @@ export type Revocation = {
   revocationId: string;
   tenant: string;
   trust: string;
+  /** Who began it, where somebody did by hand. */
+  operator?: string;
   /** The directory's id of the person. */
   user: string;
   mode: Mode;

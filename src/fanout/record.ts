@@ -116,7 +116,7 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
      * that of a revocation which already waits for the same account; undefined where the app is owed no call.
      */
     async open({ accounts, ...revocation }: Revocation): Promise<(string | undefined)[]> {
-      const { tenant, trust, user, revocationId, acceptedAt } = revocation;
+      const { tenant, trust, operator, user, revocationId, acceptedAt } = revocation;
       const { record, index, open, account: accountKey } = keys(tenant);
       const jobs = (await commands.recordOpen(
         4 + accounts.length,
@@ -128,7 +128,7 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
         JSON.stringify(revocation),
         String(acceptedAt),
         String(options.retentionMs),
-        auditText({ tenant, trust, user, revocationId }),
+        auditText({ tenant, trust, operator, user, revocationId }),
         ...accounts.map(({ app }) => app),
       )) as string[];
       return jobs.map((job) => (job === '' ? undefined : job));
@@ -141,6 +141,9 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
     async read(tenant: string, revocationId: string): Promise<RevocationRecord | undefined> {
       return parseRecord(await redis.hgetall(keys(tenant).record(revocationId)));
     },
+
+    /** How many are not over. */
+    countOpen: (tenant: string): Promise<number> => redis.zcard(keys(tenant).open),
 
     /** The newest first; `after` is the id of the last one on the page before. */
     async list(tenant: string, { after = '', limit }: { after?: string; limit: number }): Promise<RevocationRecord[]> {

@@ -26,7 +26,8 @@ export function summaryOf(record: RevocationRecord, lanes: ReadonlyMap<string, L
   return [counted, ...rest].join(', ');
 }
 
-function durationText(ms: number): string {
+/** In words, to two figures or so. */
+export function durationText(ms: number): string {
   if (ms < 100) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
   const minutes = Math.round(ms / 60_000);

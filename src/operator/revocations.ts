@@ -5,8 +5,8 @@ import { z } from 'zod';
 import type { Audit } from '../audit.js';
 import { accountsOf } from '../directory/assignment.js';
 import { matchOf, meant } from '../directory/meant.js';
-import { identifierKinds } from '../directory/user.js';
-import type { Users } from '../directory/users.js';
+import { identifierKinds, type User } from '../directory/user.js';
+import type { Lookup, Users } from '../directory/users.js';
 import type { Enqueue } from '../fanout/enqueue.js';
 import type { Lane, Lanes, Retried } from '../fanout/lanes.js';
 import type { RevocationRecord, RevocationRecords } from '../fanout/record.js';
@@ -16,6 +16,7 @@ import { readBody } from '../request-body.js';
 import { RequestError } from '../request-error.js';
 import type { Settings } from '../settings.js';
 import type { ValidAfter } from '../valid-after.js';
+import { operatorIn } from './authenticate.js';
 import { parse } from './parse.js';
 import { viewRevocation } from './view.js';
 
@@ -62,91 +63,93 @@ export type RevocationsDependencies = {
   now: () => number;
 };
 
-export function createRevocationsRouter(dependencies: RevocationsDependencies): Router {
+export type Revocations = ReturnType<typeof createRevocations>;
+
+/** What operators see of revocations and do about them, whichever way they come. All throw RequestError and Unavailable. */
+export function createRevocations(dependencies: RevocationsDependencies) {
   const { records, enqueue, lanes, users, validAfter, audit, settings, now } = dependencies;
-  const router = Router();
   const tenants = settings.tenants.map(({ id }) => id);
   const { find, read } = createRevocationReader(dependencies);
 
-  router.get('/api/revocations', async (req, res) => {
-    const query = parse(listQuery, req.query);
-    if (!tenants.includes(query.tenant)) throw noSuchTenant();
-    const since = query.since === undefined ? 0 : Date.parse(query.since);
-    const found: RevocationRecord[] = [];
-    let { cursor } = query;
-    let more = true;
-    for (let pages = 0; more && found.length < PAGE && pages < PAGES_READ; pages += 1) {
-      const page = await orUnavailable(records.list(query.tenant, { ...(cursor && { after: cursor }), limit: PAGE }));
-      more = page.length === PAGE && (page.at(-1)?.acceptedAt ?? 0) >= since;
-      for (const record of page) {
-        if (found.length === PAGE) {
-          more = true;
-          break;
-        }
-        cursor = record.revocationId;
-        if (matches(record, query, since)) found.push(record);
-      }
-    }
-    res.json({ revocations: found.map(viewRevocation), ...(more && { cursor }) });
-  });
-
-  router.get('/api/revocations/:id', async (req, res) => {
-    res.json(await read(req.params.id));
-  });
-
-  /** By hand: for somebody who is in the directory, as a request of a trust would do it. */
-  router.post('/api/revocations', async (req, res) => {
-    const wanted = parse(order, parseJson(await readBody(req, BODY_BYTES)));
-    const { tenant, mode } = wanted;
-    const apps = settings.tenants.find(({ id }) => id === tenant)?.apps;
-    if (!apps) throw noSuchTenant('user_not_found');
-    const kind = identifierKinds.find((one) => wanted[one] !== undefined) ?? 'id';
-    const lookup = { kind, value: wanted[kind] ?? '' };
+  async function meantBy(tenant: string, lookup: Lookup): Promise<User> {
     const found = await orUnavailable(users.findWithDeleted(tenant, [lookup]));
     const whom = meant([found.map((one) => matchOf(lookup, one))]);
-    if ('refused' in whom) {
-      throw whom.refused === 'ambiguous_subject'
-        ? new RequestError(422, 'ambiguous_subject', `Several users have this ${kind}.`)
-        : new RequestError(404, 'user_not_found', `No user of this tenant has this ${kind}.`);
-    }
-    const { user } = whom;
-    const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
-    const accounts = accountsOf(user, apps);
-    const revocation = {
-      ...{ revocationId, tenant, trust: 'operator', user: user.resource.id, mode },
-      ...{ via: [settings.publicUrl], acceptedAt: now(), accounts },
-    };
-    // First: where it fails nothing is under way. What is sent again is another revocation.
-    if (mode === 'full') await orUnavailable(validAfter.raise(revocation));
-    await orUnavailable(enqueue.add(revocation));
-    // It is accepted. The worker opens the record a moment later; whoever asks was promised a place to look.
-    await orUnavailable(records.open(revocation)).catch(() => {});
-    res.status(202).location(`/api/revocations/${revocationId}`);
-    res.json({ revocationId, user: user.resource.id, apps: accounts.map(({ app }) => app) });
-  });
+    if ('user' in whom) return whom.user;
+    throw whom.refused === 'ambiguous_subject'
+      ? new RequestError(422, 'ambiguous_subject', `Several users have this ${lookup.kind}.`)
+      : new RequestError(404, 'user_not_found', `No user of this tenant has this ${lookup.kind}.`);
+  }
 
-  router.post('/api/revocations/:id/retry', async (req, res) => {
-    const { app: only } = parse(retryQuery, req.query);
-    const { tenant, revocationId, user, apps } = await find(req.params.id);
-    const open = Object.entries(apps).filter(
-      ([app, { state }]) => (only ?? app) === app && (state === 'failed' || state === 'retrying'),
-    );
-    if (only !== undefined && !Object.hasOwn(apps, only)) {
-      throw new RequestError(404, 'not_found', 'This revocation was not for this app.');
-    }
-    const results = await orUnavailable(
-      Promise.all(
-        open.map(async ([app, { servedBy = revocationId }]): Promise<{ app: string; result: Retried }> => {
-          const result = await lanes.retry({ tenant, app }, servedBy);
-          if (result === 'retried') await audit.record({ event: 'job.retried', tenant, revocationId, user, app });
-          return { app, result };
-        }),
-      ),
-    );
-    res.status(202).json({ apps: results });
-  });
+  return {
+    async list(asked: unknown) {
+      const query = parse(listQuery, asked);
+      if (!tenants.includes(query.tenant)) throw noSuchTenant();
+      const since = query.since === undefined ? 0 : Date.parse(query.since);
+      const found: RevocationRecord[] = [];
+      let { cursor } = query;
+      let more = true;
+      for (let pages = 0; more && found.length < PAGE && pages < PAGES_READ; pages += 1) {
+        const page = await orUnavailable(records.list(query.tenant, { ...(cursor && { after: cursor }), limit: PAGE }));
+        more = page.length === PAGE && (page.at(-1)?.acceptedAt ?? 0) >= since;
+        for (const record of page) {
+          if (found.length === PAGE) {
+            more = true;
+            break;
+          }
+          cursor = record.revocationId;
+          if (matches(record, query, since)) found.push(record);
+        }
+      }
+      return { revocations: found.map(viewRevocation), ...(more && { cursor }) };
+    },
 
-  return router;
+    read,
+
+    /** By hand: for somebody who is in the directory, as a request of a trust would do it. */
+    async start(asked: unknown, operator: string) {
+      const wanted = parse(order, asked);
+      const { tenant, mode } = wanted;
+      const apps = settings.tenants.find(({ id }) => id === tenant)?.apps;
+      if (!apps) throw noSuchTenant('user_not_found');
+      const kind = identifierKinds.find((one) => wanted[one] !== undefined) ?? 'id';
+      const user = await meantBy(tenant, { kind, value: wanted[kind] ?? '' });
+      const revocationId = `rev_${randomUUID().replaceAll('-', '')}`;
+      const accounts = accountsOf(user, apps);
+      const revocation = {
+        ...{ revocationId, tenant, trust: 'operator', operator, user: user.resource.id, mode },
+        ...{ via: [settings.publicUrl], acceptedAt: now(), accounts },
+      };
+      // First: where it fails nothing is under way. What is sent again is another revocation.
+      if (mode === 'full') await orUnavailable(validAfter.raise(revocation));
+      await orUnavailable(enqueue.add(revocation));
+      // It is accepted. The worker opens the record a moment later; whoever asks was promised a place to look.
+      await orUnavailable(records.open(revocation)).catch(() => {});
+      return { revocationId, user: user.resource.id, apps: accounts.map(({ app }) => app) };
+    },
+
+    /** Now, where it has failed or waits for its next try. */
+    async retry(id: string, asked: unknown, operator: string) {
+      const { app: only } = parse(retryQuery, asked);
+      const { tenant, revocationId, user, apps } = await find(id);
+      const open = Object.entries(apps).filter(
+        ([app, { state }]) => (only ?? app) === app && (state === 'failed' || state === 'retrying'),
+      );
+      if (only !== undefined && !Object.hasOwn(apps, only)) {
+        throw new RequestError(404, 'not_found', 'This revocation was not for this app.');
+      }
+      const results = await orUnavailable(
+        Promise.all(
+          open.map(async ([app, { servedBy = revocationId }]): Promise<{ app: string; result: Retried }> => {
+            const result = await lanes.retry({ tenant, app }, servedBy);
+            const entry = { event: 'job.retried', tenant, revocationId, user, app, operator } as const;
+            if (result === 'retried') await audit.record(entry);
+            return { app, result };
+          }),
+        ),
+      );
+      return { apps: results };
+    },
+  };
 }
 
 export type RevocationReaderDependencies = Pick<RevocationsDependencies, 'records' | 'lanes' | 'settings' | 'now'>;
@@ -173,6 +176,29 @@ export function createRevocationReader({ records, lanes, settings, now }: Revoca
   }
 
   return { find, read };
+}
+
+export function createRevocationsRouter(revocations: Revocations): Router {
+  const router = Router();
+
+  router.get('/api/revocations', async (req, res) => {
+    res.json(await revocations.list(req.query));
+  });
+
+  router.get('/api/revocations/:id', async (req, res) => {
+    res.json(await revocations.read(req.params.id));
+  });
+
+  router.post('/api/revocations', async (req, res) => {
+    const started = await revocations.start(parseJson(await readBody(req, BODY_BYTES)), operatorIn(res));
+    res.status(202).location(`/api/revocations/${started.revocationId}`).json(started);
+  });
+
+  router.post('/api/revocations/:id/retry', async (req, res) => {
+    res.status(202).json(await revocations.retry(req.params.id, req.query, operatorIn(res)));
+  });
+
+  return router;
 }
 
 export function noSuchTenant(code: 'not_found' | 'user_not_found' = 'not_found'): RequestError {

@@ -1,0 +1,277 @@
+/** Console sessions: how long they live, what ends them, what they are good for, and that no other site can use them. */
+import { createHash } from 'node:crypto';
+import request from 'supertest';
+import { type Browser, createBrowser, expectVisit } from '../../support/console-browser.js';
+import { expectDocumented } from '../../support/documented.js';
+import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../../support/gateway.js';
+import { CONSOLE_CLIENT, startOperatorsIssuer } from '../../support/operators-issuer.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const OIDC = '/console/sign-in/oidc';
+const COOKIE = '__Host-ul_console';
+
+let issuer: Awaited<ReturnType<typeof startOperatorsIssuer>>;
+let gateway: Awaited<ReturnType<typeof startGateway>>;
+let browser: Browser;
+let ahead = 0;
+const now = () => Date.now() + ahead;
+
+const settings = (groups = ['SecOps']) => ({
+  operators: { oidc: { issuer: issuer.issuer, ...CONSOLE_CLIENT, groups } },
+  tenants: [
+    { id: 'default', apps: [{ id: 'intranet', connector: 'webhook', options: { url: `${issuer.issuer}/`, secret } }] },
+    {
+      id: 'acme',
+      trusts: [{ id: 'okta', issuers: [issuer.issuer], client: '0oa1', keys: { discovery: issuer.issuer } }],
+    },
+  ],
+});
+const secret = `whsec_${Buffer.alloc(24, 'console').toString('base64')}`;
+
+beforeAll(async () => {
+  issuer = await startOperatorsIssuer(`${PUBLIC_URL}/console/callback`);
+  gateway = await startGateway(settings(), { roles: ['api'], now });
+  for (const tenant of ['default', 'acme']) {
+    await gateway.directory.put(tenant, { userName: 'ada', externalId: issuer.state.sub });
+    await gateway.directory.put(tenant, { userName: 'grace', externalId: '00u2' });
+  }
+});
+afterAll(async () => {
+  await gateway.close();
+  await issuer.close();
+});
+beforeEach(() => {
+  ahead = 0;
+  browser = createBrowser(gateway.url);
+});
+
+const isIn = async (who = browser) => (await who.get('/console/apps', { follow: false })).status === 200;
+const idOf = async (who = browser) => (await who.cookies()).find(({ key }) => key === COOKIE)?.value ?? '';
+const bearer = { authorization: `Bearer ${ADMIN_TOKEN}` };
+
+async function revoke(tenant: string, userName: string): Promise<void> {
+  const order = request(gateway.url).post('/api/revocations').set(bearer);
+  expect((await order.send(JSON.stringify({ tenant, userName }))).status).toBe(202);
+}
+
+describe('a session is over', () => {
+  it('after an hour without use, and not before', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    ahead = 59 * MINUTE;
+    expect(await isIn()).toBe(true);
+    ahead += 59 * MINUTE;
+    expect(await isIn()).toBe(true);
+    ahead += 60 * MINUTE;
+    expect(await isIn()).toBe(false);
+  });
+
+  it('after eight hours, however much it is used', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    for (; ahead < 8 * HOUR; ahead += 40 * MINUTE) expect(await isIn()).toBe(true);
+    ahead = 8 * HOUR - MINUTE;
+    expect(await isIn()).toBe(true);
+    ahead = 8 * HOUR + 1;
+    expect(await isIn()).toBe(false);
+  });
+
+  it('although a page renews itself all the time', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    for (ahead = 0; ahead < 60 * MINUTE; ahead += 20 * MINUTE) {
+      expect((await browser.get('/console/apps?live', { follow: false })).status).toBe(200);
+    }
+    ahead = 61 * MINUTE;
+    expect(await isIn()).toBe(false);
+  });
+
+  it('in Redis too, where only its hash is', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const hash = createHash('sha256')
+      .update(await idOf())
+      .digest('base64url');
+    const key = `${gateway.prefix}:console:session:${hash}`;
+    expect(await gateway.redis.pttl(key)).toBeLessThanOrEqual(HOUR);
+    await isIn();
+    expect(await gateway.redis.pttl(key)).toBeGreaterThan(HOUR - MINUTE);
+    await browser.post('/console/sign-out');
+    expect(await gateway.redis.exists(key)).toBe(0);
+  });
+
+  it('after signing out, also for whoever has kept the cookie', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const kept = await idOf();
+    const out = await browser.post('/console/sign-out', {}, { follow: false });
+    expectVisit('signOut', 303, out);
+    expect(out.location).toBe('/console/sign-in');
+    expect(await idOf()).toBe('');
+    await browser.setCookie(COOKIE, kept);
+    expect(await isIn()).toBe(false);
+    expect((await gateway.audit()).at(-1)).toMatchObject({ event: 'operator.signed_out', operator: 'ADMIN_TOKEN' });
+    // Once more, without one.
+    expectVisit('signOut', 303, await browser.post('/console/sign-out', {}, { follow: false }));
+  });
+
+  it('when what let it in is no longer in the settings', async () => {
+    const before = await startGateway(settings(), { roles: ['api'] });
+    const config = { adminToken: 'a-new-admin-token-of-the-specs' };
+    const after = await startGateway(settings(['IT']), { roles: ['api'], prefix: before.prefix, config });
+    try {
+      const byToken = createBrowser(before.url);
+      await byToken.signInWithToken(ADMIN_TOKEN);
+      const byIssuer = createBrowser(before.url);
+      await byIssuer.get(OIDC);
+      for (const one of [byToken, byIssuer]) {
+        const headers = { cookie: `${COOKIE}=${await idOf(one)}` };
+        expect(await isIn(one)).toBe(true);
+        expect((await request(after.url).get('/console/apps').set(headers)).status).toBe(303);
+        expect((await request(after.url).get('/api/apps').set(headers)).status).toBe(401);
+      }
+    } finally {
+      await after.close();
+      await before.close();
+    }
+  });
+});
+
+describe('a universal logout of the operator', () => {
+  it('ends the console session too, and not that of anybody else', async () => {
+    const token = createBrowser(gateway.url);
+    await token.signInWithToken(ADMIN_TOKEN);
+    await browser.get(OIDC);
+    // Whom the issuer has no word in; and somebody else.
+    await revoke('default', 'ada');
+    await revoke('acme', 'grace');
+    expect(await isIn()).toBe(true);
+    const kept = await idOf();
+    await revoke('acme', 'ada');
+    expect(await isIn()).toBe(false);
+    expect(await isIn(token)).toBe(true);
+    expect((await gateway.audit()).at(-1)).toEqual({
+      ...{ event: 'operator.signed_out', tenant: '_', reason: 'revoked', operator: issuer.state.sub },
+    });
+    const hash = createHash('sha256').update(kept).digest('base64url');
+    expect(await gateway.redis.exists(`${gateway.prefix}:console:session:${hash}`)).toBe(0);
+    // Whoever may come in anew does.
+    ahead += 1;
+    await browser.get(OIDC);
+    expect(await isIn()).toBe(true);
+  });
+
+  it('ends a sign-in that was begun before it', async () => {
+    let { location } = await browser.get(OIDC, { follow: false });
+    while (location !== null && !location.startsWith(PUBLIC_URL)) {
+      location = (await browser.get(new URL(location, issuer.issuer).href, { follow: false })).location;
+    }
+    ahead += 10;
+    await revoke('acme', 'ada');
+    ahead += 10;
+    expectVisit('finishSignIn', 303, await browser.get(location ?? '', { follow: false }));
+    expect(await isIn()).toBe(false);
+  });
+});
+
+describe('a cookie that is no session', () => {
+  it.each(['', 'x', 'A'.repeat(43), 'undefined', '*', '%00', '../x'])('opens nothing [%s]', async (value) => {
+    const headers = { cookie: `${COOKIE}=${value}` };
+    expect((await request(gateway.url).get('/console').set(headers)).status).toBe(303);
+    expectDocumented('listApps', 401, await request(gateway.url).get('/api/apps').set(headers), 'invalid_token');
+  });
+
+  it('is also the hash that Redis has, and the id under another name', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const id = await idOf();
+    const [key = ''] = await gateway.redis.keys(`${gateway.prefix}:console:session:*`);
+    for (const cookie of [
+      `${COOKIE}=${key.split(':').at(-1)}`,
+      `ul_console=${id}`,
+      `__Host-ul_console_sign_in=${id}`,
+    ]) {
+      expect((await request(gateway.url).get('/console').set({ cookie })).status).toBe(303);
+    }
+  });
+});
+
+describe('who has no session', () => {
+  it.each([
+    ['/console', 'showRevocations'],
+    ['/console/apps', 'showApps'],
+    ['/console/users', 'showPeople'],
+    ['/console/users/1', 'showPerson'],
+    ['/console/users/1/sign-out', 'askToSignOut'],
+    ['/console/audit?event=x', 'showAudit'],
+    ['/console/revocations/rev_1', 'showRevocation'],
+  ])('is asked to sign in, and comes back [%s]', async (path, operation) => {
+    const visit = await browser.get(path, { follow: false });
+    expectVisit(operation, 303, visit);
+    expect(visit.location).toBe(`/console/sign-in?${new URLSearchParams({ returnTo: path })}`);
+  });
+
+  it.each([
+    ['/console/apps/default/intranet/pause', 'pauseAppFromConsole'],
+    ['/console/apps/default/intranet/resume', 'resumeAppFromConsole'],
+    ['/console/apps/default/intranet/retry', 'retryAppFromConsole'],
+    ['/console/apps/default/intranet/check', 'checkAppFromConsole'],
+    ['/console/revocations/rev_1/retry', 'retryFromConsole'],
+    ['/console/users/1/sign-out', 'signOutEverywhere'],
+  ])('changes nothing [%s]', async (path, operation) => {
+    const before = await gateway.state();
+    expectVisit(operation, 401, await browser.post(path));
+    // A bearer is for the API alone.
+    expect((await browser.post(path, {}, { headers: bearer })).status).toBe(401);
+    expect(await gateway.state()).toEqual(before);
+  });
+});
+
+describe('another site', () => {
+  const own = { 'sec-fetch-site': 'same-origin' };
+  const foreign: [string, Record<string, string>][] = [
+    ['says itself to be another', { 'sec-fetch-site': 'cross-site' }],
+    ['is a sibling', { 'sec-fetch-site': 'same-site' }],
+    ['is nobody', { 'sec-fetch-site': 'none' }],
+    ['says nothing', {}],
+    ['has another origin', { origin: 'https://evil.example.com' }],
+    ['has no origin', { origin: 'null' }],
+    ['has another port', { origin: 'http://127.0.0.1:1' }],
+    ['lies in one of two', { 'sec-fetch-site': 'cross-site', origin: PUBLIC_URL }],
+  ];
+
+  it.each(foreign)('that %s cannot use the session', async (_what, headers) => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const all = { ...headers, cookie: `${COOKIE}=${await idOf()}` };
+    const post = (path: string) => request(gateway.url).post(path).set(all).send('');
+    for (const path of ['/console/apps/default/intranet/pause', '/console/users/1/sign-out', '/console/sign-out']) {
+      const response = await post(path);
+      expect(response.status).toBe(403);
+      expect(response.headers['content-type']).toMatch(/^text\/html/);
+    }
+    expectDocumented('pauseApp', 403, await post('/api/apps/default/intranet/pause'), 'cross_site');
+    expectDocumented('startRevocation', 403, await post('/api/revocations'), 'cross_site');
+    expect(await isIn()).toBe(true);
+    const { apps } = (await request(gateway.url).get('/api/apps').set(bearer)).body;
+    expect(apps).toMatchObject([{ state: 'moving' }]);
+  });
+
+  it('is not what our own pages are, also where the browser names only the origin', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const cookie = `${COOKIE}=${await idOf()}`;
+    for (const headers of [own, { origin: gateway.url }]) {
+      const path = '/api/apps/default/intranet/resume';
+      expectDocumented(
+        'resumeApp',
+        200,
+        await request(gateway.url)
+          .post(path)
+          .set({ ...headers, cookie }),
+      );
+    }
+    expectDocumented('listApps', 200, await request(gateway.url).get('/api/apps').set({ cookie }));
+    expect((await gateway.audit()).at(-1)).toMatchObject({ event: 'app.resumed', operator: 'ADMIN_TOKEN' });
+  });
+
+  it('a wrong token is not made good by a session', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    const cookie = `${COOKIE}=${await idOf()}`;
+    const response = await request(gateway.url).get('/api/apps').set({ cookie, authorization: 'Bearer wrong' });
+    expectDocumented('listApps', 401, response, 'invalid_token');
+  });
+});

@@ -1,0 +1,28 @@
+/** What went wrong, as a page of the console: what is wrong, and what can be done. */
+import type { Request, Response } from 'express';
+import type { Problem } from '../../request-error.js';
+import { html, renderPage } from './layout.js';
+
+const ADVICE: Record<string, string> = {
+  invalid_token: 'Your session is over, or there never was one.',
+  redis_unavailable:
+    'Redis is out of reach, or answers too slowly. What was accepted is kept. Load this page again in a moment.',
+  issuer_unavailable:
+    'The issuer of operators.oidc is out of reach, so nobody can sign in there. Try again in a moment.',
+  unexpected: 'The log of the gateway has what happened.',
+};
+
+/** Undefined where the request was not for a page. */
+export function problemPage({ status, title, code, detail }: Problem, req: Request, res: Response): string | undefined {
+  if (!/^\/console(\/|$)/i.test(req.path)) return undefined;
+  const { operator } = res.locals;
+  const back =
+    operator === undefined
+      ? html`<a href="/console/sign-in">Go to the sign-in page</a>`
+      : html`<a href="/console">Go to the revocations</a>`;
+  return renderPage(
+    { title },
+    operator,
+    html`<p role="alert">${ADVICE[code] ?? detail}</p><p>${back}</p><p class="fine">${status} ${code}</p>`,
+  );
+}

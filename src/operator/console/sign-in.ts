@@ -1,0 +1,140 @@
+/** How an operator comes in and goes out: at the issuer of `operators.oidc`, or with the ADMIN_TOKEN. */
+import { type Request, type Response, Router } from 'express';
+import { type Audit, type AuditEntry, NO_TENANT } from '../../audit.js';
+import type { Logger } from '../../logger.js';
+import { orUnavailable } from '../../redis.js';
+import { readBody } from '../../request-body.js';
+import { RequestError } from '../../request-error.js';
+import { createIsAdminToken } from '../authenticate.js';
+import type { Cookies } from '../cookies.js';
+import { NotAnOperator, type Oidc } from '../oidc.js';
+import type { PendingSignIns } from '../pending-sign-ins.js';
+import { requireSameOrigin } from '../same-origin.js';
+import { operatorOf, type Sessions, type Who } from '../session.js';
+import { sendPage } from './layout.js';
+import { signInForm } from './sign-in-form.js';
+
+const BODY_BYTES = 4 * 1024;
+
+export type SignInDependencies = {
+  adminToken: string | undefined;
+  oidc: Oidc | undefined;
+  pendingSignIns: PendingSignIns;
+  sessions: Sessions;
+  cookies: Cookies;
+  audit: Audit;
+  logger: Logger;
+  /** Counts what a stranger asks of us; answers what takes the place of the answer where there is too much of it. */
+  refused(address: string): Promise<RequestError | undefined>;
+  /** Whether one more refusal is written into the audit trail. */
+  audited(): Promise<boolean>;
+  now: () => number;
+};
+
+export function createSignInRouter(dependencies: SignInDependencies): Router {
+  const { adminToken, oidc, pendingSignIns, sessions, cookies, audit, logger, refused, audited, now } = dependencies;
+  const router = Router();
+  const isAdminToken = createIsAdminToken(adminToken);
+  const ways = { token: adminToken !== undefined, issuer: oidc?.issuer };
+
+  router.get('/console/sign-in', async (req, res) => {
+    const returnTo = pathIn(req.query.returnTo);
+    if (await sessions.read(cookies.session.read(req), { isUse: true })) return res.redirect(303, returnTo);
+    sendPage(res, { title: 'Sign in' }, signInForm({ ways, returnTo, withToken: req.query.with === 'token' }));
+  });
+
+  router.post('/console/sign-in', async (req, res) => {
+    requireSameOrigin(req);
+    const form = new URLSearchParams((await readBody(req, BODY_BYTES)).toString('utf8'));
+    const returnTo = pathIn(form.get('returnTo'));
+    if (isAdminToken(form.get('token')?.trim())) return enter(req, res, { by: 'token' }, returnTo);
+    const mistake = 'That is not the ADMIN_TOKEN.';
+    await refuse(req, new RequestError(401, 'invalid_token', mistake, { reason: 'wrong_token' }));
+    res.status(401);
+    sendPage(res, { title: 'Sign in' }, signInForm({ ways, returnTo, withToken: true, mistake }));
+  });
+
+  router.get('/console/sign-in/oidc', async (req, res) => {
+    if (!oidc) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
+    // Whoever begins a sign-in is a stranger too, and has us keep something.
+    const tooMany = await refused(addressOf(req));
+    if (tooMany) throw tooMany;
+    const startedAt = now();
+    const { url, pending } = await oidc.begin();
+    const id = await pendingSignIns.add({ ...pending, returnTo: pathIn(req.query.returnTo), startedAt });
+    cookies.signIn.set(res, id);
+    res.redirect(303, url);
+  });
+
+  router.get('/console/callback', async (req, res) => {
+    if (!oidc) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
+    const pending = await pendingSignIns.take(cookies.signIn.read(req));
+    cookies.signIn.clear(res);
+    try {
+      if (!pending) {
+        const detail =
+          'This sign-in was not begun in this browser, or was so over ten minutes ago, or is already used.';
+        throw new RequestError(400, 'malformed_request', detail, { reason: 'no_such_sign_in' });
+      }
+      const { sub } = await oidc.finish(new URL(req.originalUrl, 'http://localhost').search, pending);
+      await enter(req, res, { by: 'oidc', sub }, pending.returnTo, pending.startedAt);
+    } catch (error) {
+      if (error instanceof RequestError) await refuse(req, error);
+      throw error;
+    }
+  });
+
+  router.post('/console/sign-out', async (req, res) => {
+    requireSameOrigin(req);
+    const id = cookies.session.read(req);
+    const who = await sessions.read(id, { isUse: false });
+    if (id !== undefined && who) {
+      await record({ event: 'operator.signed_out', operator: operatorOf(who) });
+      await sessions.close(id);
+    }
+    cookies.session.clear(res);
+    res.redirect(303, '/console/sign-in');
+  });
+
+  async function enter(req: Request, res: Response, who: Who, returnTo: string, since?: number): Promise<void> {
+    const before = cookies.session.read(req);
+    if (before !== undefined) await sessions.close(before);
+    const operator = operatorOf(who);
+    await record({ event: 'operator.signed_in', operator });
+    cookies.session.set(res, await sessions.open(who, since));
+    logger.info({ operator }, 'operator.signed_in');
+    res.redirect(303, returnTo);
+  }
+
+  /** Counts and notes it; throws what takes its place where there are too many. */
+  async function refuse(req: Request, error: RequestError): Promise<void> {
+    const tooMany = await refused(addressOf(req));
+    const { status, reason } = tooMany ?? error;
+    const sub = error instanceof NotAnOperator ? error.sub : undefined;
+    const facts = { operator: sub === undefined ? undefined : operatorOf({ by: 'oidc', sub }), status, reason };
+    logger.info(facts, 'operator.refused');
+    if (!tooMany && (await audited())) {
+      // It stands whether or not it could be written down.
+      void record({ event: 'operator.refused', ...facts }).catch((cause) => logger.error({ error: cause }, 'audit'));
+    }
+    if (tooMany) throw tooMany;
+  }
+
+  function record(entry: Omit<AuditEntry, 'tenant'>): Promise<void> {
+    return orUnavailable(audit.record({ tenant: NO_TENANT, ...entry }));
+  }
+
+  return router;
+}
+
+function addressOf(req: Request): string {
+  return req.socket.remoteAddress ?? '';
+}
+
+/** A path of the console, whatever was asked for. */
+export function pathIn(wanted: unknown): string {
+  const home = 'http://console.invalid';
+  if (typeof wanted !== 'string' || !URL.canParse(wanted, home)) return '/console';
+  const { origin, pathname, search } = new URL(wanted, home);
+  return origin === home && /^\/console(\/|$)/.test(pathname) ? pathname + search : '/console';
+}
