@@ -296,6 +296,11 @@ tenants:
     ['discovery', withTrust({ keys: { discovery: 'http://acme.okta.com' } }), 'tenants[0].trusts[0].keys.discovery'],
     ['an app', withApp({ options: { ...app.options, url: 'http://intranet' } }), 'tenants[0].apps[0].options.url'],
     ['alerts', topWith({ alerts: { webhook: { url: 'http://a.b', secret: SECRET } } }), 'alerts.webhook.url'],
+    [
+      'the issuer of operators',
+      topWith({ operators: { oidc: { issuer: 'http://a.b', clientId: 'x', clientSecret: 'x', groups: ['x'] } } }),
+      'operators.oidc.issuer',
+    ],
   ])('is plain http while no network is listed [%s]', (_what, text, path) => {
     expect(problemsWith(text)).toEqual([
       expect.stringContaining(

@@ -189,7 +189,7 @@ const list = (value: unknown): Raw[] => (Array.isArray(value) ? value.map(record
 
 /** What the schema cannot say of one value alone; over the raw settings, so that one mistake does not hide another. */
 function checkAcross(settings: unknown, report: Report): void {
-  const { outbound, tenants, alerts } = record(settings);
+  const { outbound, tenants, alerts, operators } = record(settings);
   const networks = record(outbound).allowNetworks ?? [];
   const noHttp = Array.isArray(networks) && networks.length === 0;
   const checkScheme = (path: readonly PropertyKey[], url: unknown) => {
@@ -198,6 +198,7 @@ function checkAcross(settings: unknown, report: Report): void {
     }
   };
   checkScheme(['alerts', 'webhook', 'url'], record(record(alerts).webhook).url);
+  checkScheme(['operators', 'oidc', 'issuer'], record(record(operators).oidc).issuer);
   checkUnique(list(tenants), ['tenants'], report);
   list(tenants).forEach((tenant, t) => {
     checkUnique(list(tenant.trusts), ['tenants', t, 'trusts'], report);

@@ -233,9 +233,12 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
             issuer: appUrl,
             clientId: z.string().min(1),
             clientSecret: z.string().min(1),
-            groups: z.array(z.string().min(1)).min(1),
+            groups: z.array(z.string().min(1)).min(1).describe('Whoever is in one of them is an operator.'),
           })
-          .optional(),
+          .optional()
+          .describe(
+            'Who may sign in at /console: at Okta, an OIDC web app that redirects to <publicUrl>/console/callback.',
+          ),
       })
       .prefault({}),
     assignmentGrace: duration

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { checkSettings } from '../../src/commands/doctor/settings.js';
 import { createDataKeys, dataKeyText, newDataKey } from '../../src/data-key.js';
 import { startEmbeddedRedis } from '../../src/embedded-redis.js';
 import { appQueue } from '../../src/fanout/job.js';
@@ -13,7 +14,7 @@ import { certificateOf } from '../support/certificate.js';
 import { createFolder, runCommand } from '../support/command.js';
 import { SECRET } from '../support/endpoint.js';
 import { eventually } from '../support/eventually.js';
-import { ADMIN_TOKEN, startGateway } from '../support/gateway.js';
+import { ADMIN_TOKEN, configOf, startGateway } from '../support/gateway.js';
 import { CLIENT, type Okta, startOkta } from '../support/okta.js';
 import { type OwnRedis, startOwnRedis } from '../support/own-redis.js';
 import { startTargetApp, type TargetApp } from '../support/target-app.js';
@@ -208,6 +209,18 @@ describe('says of each thing in the settings what is wrong with it', () => {
     );
     expect(found.code).toBe(1);
   });
+});
+
+it('tells operators without a token what that closes', () => {
+  const oidc = { issuer: 'https://acme.okta.com', clientId: '0oa9', clientSecret: 'x', groups: ['SecOps'] };
+  for (const [operators, words] of [
+    [{}, 'refuse everybody'],
+    [{ oidc }, 'nobody comes in while the issuer of operators.oidc is away'],
+  ] as const) {
+    const config = configOf({ tenants: [{ id: 'default' }], operators }, { adminToken: undefined });
+    const found = checkSettings(config, []).find(({ check }) => check === 'operators');
+    expect(found).toMatchObject({ state: 'warning', what: expect.stringContaining(words) });
+  }
 });
 
 const admin = { method: 'POST', headers: { authorization: `Bearer ${ADMIN_TOKEN}` } };

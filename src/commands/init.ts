@@ -85,5 +85,10 @@ tenants:
       #   assignedTo: everyone            # or { groups: [Engineering] }
       #   account: email                  # which identifier the app knows its users by
       #   options: { url: https://intranet.example.com/logout, secret: "\${INTRANET_SECRET}" }
+
+# Who may sign in at /console, beside whoever has the ADMIN_TOKEN: people in one of these groups at the issuer.
+# The app there is an OIDC web app with a groups claim, and the redirect URI ${publicUrl}/console/callback.
+# operators:
+#   oidc: { issuer: https://${domain}, clientId: 0oa9, clientSecret: "\${OIDC_SECRET}", groups: [SecOps] }
 `;
 }

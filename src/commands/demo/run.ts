@@ -65,7 +65,8 @@ async function stayUp(
   for (const person of new Set(devices.map((device) => device.person))) {
     say(`  ${person.name.padEnd(12)} ${person.email}, password ${person.password}`);
   }
-  say(`  the gateway  ${gateway.url}/readyz, /metrics, and for operators:`);
+  say(`  the gateway  ${gateway.url}/console, for operators with the token ${gateway.adminToken}`);
+  say(`               ${gateway.url}/readyz, /metrics, and in JSON:`);
   say(`               curl -H 'Authorization: Bearer ${gateway.adminToken}' ${gateway.url}/api/revocations`);
   if (!process.stdin.isTTY) {
     say('\nThe demo ends with SIGTERM or Ctrl-C.');

@@ -18,18 +18,20 @@ export function checkSettings(config: Config, tenants: readonly TenantSettings[]
   const { adminToken, settings } = config;
   return [
     ok('settings', `${config.configFile} and the environment are good`),
-    adminToken === undefined
-      ? warning(
-          'operators',
-          'ADMIN_TOKEN is not set: /api refuses everybody',
-          'set it: `openssl rand -hex 24` makes one',
-        )
-      : ok('operators', 'ADMIN_TOKEN is set'),
+    checkOperators(adminToken, settings.operators),
     settings.alerts.webhook
       ? ok('alerts', 'a webhook is told of what fails')
       : warning('alerts', 'nobody is told when a revocation fails', 'set alerts.webhook'),
     ...tenants.flatMap(checkTenant),
   ];
+}
+
+function checkOperators(adminToken: string | undefined, { oidc }: Config['settings']['operators']): Finding {
+  if (adminToken !== undefined) return ok('operators', 'ADMIN_TOKEN is set');
+  const open = oidc
+    ? 'nobody comes in while the issuer of operators.oidc is away'
+    : '/api and /console refuse everybody';
+  return warning('operators', `ADMIN_TOKEN is not set: ${open}`, 'set it: `openssl rand -hex 24` makes one');
 }
 
 function checkTenant({ id, trusts, apps }: TenantSettings): Finding[] {
