@@ -40,8 +40,10 @@ export function createApps({ apps, lanes, audit, callContext, now }: AppsDepende
   }
 
   return {
-    async list() {
-      return { apps: await orUnavailable(Promise.all(apps.map(view))) };
+    /** Of one tenant, or of all. */
+    async list(tenant?: string) {
+      const asked = apps.filter((one) => tenant === undefined || one.tenant === tenant);
+      return { apps: await orUnavailable(Promise.all(asked.map(view))) };
     },
 
     async act(action: AppAction, place: Place, operator: string) {

@@ -13,6 +13,7 @@ import {
   randomNonce,
   randomPKCECodeVerifier,
   randomState,
+  WWWAuthenticateChallengeError,
 } from 'openid-client';
 import { z } from 'zod';
 import { type Outbound, OutboundError } from '../outbound/outbound.js';
@@ -91,10 +92,10 @@ export function createOidc(
       const detail = `An operator is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}`;
       if (!known.success) {
         const advice = 'the issuer does not say which groups you are in: the app there needs a groups claim';
-        throw notAnOperator(`${detail}, and ${advice}.`, 'no_groups_claim');
+        throw new NotAnOperator(`${detail}, and ${advice}.`, 'no_groups_claim');
       }
       if (!known.data.some((one) => groups.includes(one))) {
-        throw notAnOperator(`${detail}, and you are not.`, 'not_in_group', sub);
+        throw new NotAnOperator(`${detail}, and you are not.`, 'not_in_group', sub);
       }
       return { sub };
     },
@@ -118,20 +119,19 @@ export function createOidc(
 /** `sub` is known where the issuer has vouched for the person, who is then only not in a group. */
 export class NotAnOperator extends RequestError {
   readonly sub: string | undefined;
-  constructor(detail: string, reason: string, sub: string | undefined, cause?: unknown) {
-    super(403, 'not_an_operator', detail, { reason, cause });
+  constructor(detail: string, reason: string, sub?: string) {
+    super(403, 'not_an_operator', detail, { reason });
     this.sub = sub;
   }
 }
 
-function notAnOperator(detail: string, reason: string, sub?: string): NotAnOperator {
-  return new NotAnOperator(detail, reason, sub);
-}
-
-/** The library's errors may hold the answer, so that nothing of them is shown or logged. */
+/** The library's errors may hold the answer: nothing of them is shown or logged but the one word that says what it is. */
 function refusalOf(error: unknown): Error {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof OutboundError) return new Unavailable('issuer_unavailable', cause);
   }
-  return notAnOperator('The issuer did not confirm this sign-in: begin it once more.', 'not_confirmed');
+  const { error: ofIssuer, code } = error as { error?: unknown; code?: unknown };
+  const challenged = error instanceof WWWAuthenticateChallengeError ? error.cause[0]?.parameters.error : undefined;
+  const word = /^\w{1,60}$/.exec(String(challenged ?? ofIssuer ?? code))?.[0] ?? 'unknown';
+  return new NotAnOperator(`The issuer did not confirm this sign-in (${word}): begin it once more.`, 'not_confirmed');
 }

@@ -7,8 +7,7 @@ export type Overview = ReturnType<typeof createOverview>;
 
 export function createOverview({ apps, records }: { apps: Apps; records: Pick<RevocationRecords, 'countOpen'> }) {
   return async function overview(tenant: string) {
-    const [{ apps: all }, open] = await Promise.all([apps.list(), orUnavailable(records.countOpen(tenant))]);
-    const own = all.filter((one) => one.tenant === tenant);
+    const [{ apps: own }, open] = await Promise.all([apps.list(tenant), orUnavailable(records.countOpen(tenant))]);
     const sum = (count: (lane: (typeof own)[number]) => number) => own.reduce((total, lane) => total + count(lane), 0);
     return {
       open,

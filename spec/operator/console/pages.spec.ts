@@ -202,10 +202,10 @@ describe('an app', () => {
     expect(waiting.page.querySelector('meta[http-equiv=refresh]')?.getAttribute('content')).toBe('2;url=?live');
     const still = await browser.get(path + waiting.page.querySelector('.fine a')?.getAttribute('href'));
     expect(still.page.querySelector('meta[http-equiv=refresh]')).toBeNull();
-    const glance = (await browser.get('/console')).page
-      .querySelectorAll('ul.figures li')
-      .map(({ text }) => text.trim());
-    expect(glance).toEqual([
+    const glance = async (path: string) =>
+      (await browser.get(path)).page.querySelectorAll('ul.figures li').map(({ text }) => text.trim());
+    for (const one of await glance('/console?tenant=acme')) expect(one).toMatch(/^0 /);
+    expect(await glance('/console')).toEqual([
       '1 not over',
       '1 waiting at an app',
       expect.stringMatching(/^\d+ failed at an app/),
@@ -254,10 +254,13 @@ describe('every value stays text', () => {
     ['entries of no event', 400, () => `/console/audit?event=${query}`],
     ['a page that there is not', 404, () => `/console/${query}`],
     ['apps', 200, () => `/console/apps?done=${query}`],
+    ['what every object has', 200, () => '/console/apps?done=constructor'],
+    ['people by what every object has', 400, () => '/console/users?by=__proto__&named=x'],
   ])('%s', async (_what, status, path) => {
     const visit = await browser.get(path());
     expect(visit.status).toBe(status);
     expectHarmless(visit);
+    expect(visit.page.querySelector('[role=status]')).toBeNull();
     if (status === 200 && /named=|user=/.test(path())) {
       expect(visit.page.querySelectorAll('input').map((one) => one.getAttribute('value'))).toContainEqual(
         expect.stringContaining(HOSTILE.slice(0, 20)),

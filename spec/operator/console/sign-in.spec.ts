@@ -167,6 +167,31 @@ describe('at the issuer', () => {
     expect(await sessionKeys()).toHaveLength(1);
   });
 
+  it('says in its own word why it does not confirm a sign-in', async () => {
+    const other = { clientId: CONSOLE_CLIENT.clientId, clientSecret: 'another-secret' };
+    const its = { issuer: issuer.issuer, ...other, groups: ['SecOps'] };
+    const own = await startGateway({ operators: { oidc: its }, tenants: [{ id: 'default' }] }, { roles: ['api'] });
+    try {
+      const visit = await createBrowser(own.url).get(OIDC);
+      expectVisit('finishSignIn', 403, visit);
+      expect(visit.page.querySelector('[role=alert]')?.text).toContain('(invalid_client)');
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('that calls itself otherwise than the settings do is not one', async () => {
+    const its = { issuer: issuer.issuer.replace('127.0.0.1', 'localhost'), ...CONSOLE_CLIENT, groups: ['SecOps'] };
+    const own = await startGateway({ operators: { oidc: its }, tenants: [{ id: 'default' }] }, { roles: ['api'] });
+    try {
+      const visit = await createBrowser(own.url).get(OIDC);
+      expectVisit('signInAtIssuer', 503, visit);
+      expect(visit.page.querySelector('[role=alert]')?.text).toContain('another than the settings say');
+    } finally {
+      await own.close();
+    }
+  });
+
   it.each([
     'https://evil.example.com/console',
     '//evil.example.com/console',

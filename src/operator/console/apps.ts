@@ -13,13 +13,13 @@ export function createAppsPages({ apps, now }: AppsPagesDependencies): Router {
 
   router.get('/console/apps', async (req, res) => {
     const { apps: all } = await apps.list();
-    const done = DONE[String(req.query.done) as AppAction];
+    const done = appActions.find((action) => action === req.query.done);
     const rows = all.map((one) => row(one, now()));
     sendPage(
       res,
       { title: 'Apps', section: '/console/apps' },
       html`
-        ${done !== undefined && html`<p class="notice" role="status">${done}</p>`}
+        ${done && html`<p class="notice" role="status">${DONE[done]}</p>`}
         ${table(lanes, rows)}
         <p class="hint">${HINT}</p>
       `,

@@ -8,7 +8,7 @@ const ADVICE: Record<string, string> = {
   redis_unavailable:
     'Redis is out of reach, or answers too slowly. What was accepted is kept. Load this page again in a moment.',
   issuer_unavailable:
-    'The issuer of operators.oidc is out of reach, so nobody can sign in there. Try again in a moment.',
+    'The issuer of operators.oidc is out of reach, or is another than the settings say: the log has which. Try again in a moment.',
   unexpected: 'The log of the gateway has what happened.',
 };
 

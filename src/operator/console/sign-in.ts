@@ -112,7 +112,7 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
     const { status, reason } = tooMany ?? error;
     const sub = error instanceof NotAnOperator ? error.sub : undefined;
     const facts = { operator: sub === undefined ? undefined : operatorOf({ by: 'oidc', sub }), status, reason };
-    logger.info(facts, 'operator.refused');
+    logger.info({ ...facts, detail: error.detail }, 'operator.refused');
     if (!tooMany && (await audited())) {
       // It stands whether or not it could be written down.
       void record({ event: 'operator.refused', ...facts }).catch((cause) => logger.error({ error: cause }, 'audit'));
