@@ -138,7 +138,7 @@ function notes(part: AppPart, now: number): Html[] {
   if (what.length > 0) {
     lines.push(html`<div>Ended: ${what.join(', ').replaceAll('_', ' ')}${verified && ', verified'}</div>`);
   }
-  if (partial !== undefined) lines.push(html`<div>Lives on: ${partial}</div>`);
+  if (partial !== undefined) lines.push(html`<div>Partial: ${partial}</div>`);
   if (servedBy !== undefined) {
     const path = `/console/revocations/${servedBy}`;
     lines.push(html`<div>Served by <a class="id" href=${path}>${servedBy}</a></div>`);
