@@ -1,6 +1,6 @@
 /** Opens Redis and wires every part together: the only place that constructs anything. */
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Express } from 'express';
@@ -63,6 +63,8 @@ const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 const MAX_CONNECTIONS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const DRAIN_MS = 8_000;
+/** What has been sent before the end was in sight arrives. */
+const UNUSED_MS = 500;
 const KEEP_FAILED_MS = 30 * 86_400_000;
 
 export type Role = 'api' | 'worker';
@@ -351,15 +353,25 @@ export async function listen(app: Express, { host, port }: { host: string; port:
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
   });
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const address = server.address() as AddressInfo;
-  return { port: address.port, close: () => drain(server) };
+  return { port: address.port, close: () => drain(server, sockets) };
 }
 
 /** No new connections; requests under way have eight seconds. */
-async function drain(server: Server): Promise<void> {
+async function drain(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
   server.closeIdleConnections();
+  // Those that browsers open ahead of need are not idle to Node, since nothing has come yet.
+  const unused = setTimeout(() => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+  }, UNUSED_MS);
   const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
   await closed;
+  clearTimeout(unused);
   clearTimeout(timer);
 }

@@ -263,6 +263,18 @@ it('answers probes whatever its role, and takes revocations only where it is an 
   expect((await Promise.all([api.ended, worker.ended])).map(({ code }) => code)).toEqual([0, 0]);
 });
 
+it('does not wait for a connection on which nothing has ever come, as it waits for a request', async () => {
+  const command = serve(['--role', 'api']);
+  const unused = connect(Number(await command.listening()), '127.0.0.1');
+  await once(unused, 'connect');
+  const signalled = Date.now();
+  command.kill('SIGTERM');
+  await once(unused.resume(), 'close');
+  expect((await command.ended).code).toBe(0);
+  // A request has eight seconds.
+  expect(Date.now() - signalled).toBeLessThan(6_000);
+});
+
 it.each<[string, () => string]>([
   ['', () => database.url],
   [', also while Redis is away', () => 'redis://127.0.0.1:1'],
