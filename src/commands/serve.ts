@@ -6,7 +6,7 @@ import { CommandError } from './command-error.js';
 
 const STOP_WITHIN_MS = 9_500;
 /** Nothing was accepted yet. */
-const GIVE_UP_WITHIN_MS = 5_000;
+const GIVE_UP_WITHIN_MS = 1_000;
 
 export async function serve({ role }: { role?: string }): Promise<void> {
   if (role !== undefined && role !== 'api' && role !== 'worker') {
