@@ -254,6 +254,22 @@ describe('the list', () => {
     expect(seen).toHaveLength(7);
   });
 
+  it('of one person has those of that person alone, and goes when they go', async () => {
+    const tenant = freshTenant();
+    const [start, user] = [Date.now(), '900000000000001'];
+    for (const offset of [0, 2, 1]) await opened([], { tenant, user, acceptedAt: start + offset });
+    await opened([], { tenant, acceptedAt: start + 3 });
+    const all = await records.list(tenant, { user, limit: 10 });
+    expect(all.map(({ acceptedAt }) => acceptedAt - start)).toEqual([2, 1, 0]);
+    const [first] = all;
+    expect(await records.list(tenant, { user, limit: 1, after: first?.revocationId })).toEqual([all[1]]);
+    expect(await records.list(freshTenant(), { user, limit: 10 })).toEqual([]);
+    const ttl = await redis.pttl(`${prefix}:{${tenant}}:revocations:${user}`);
+    expect(ttl).toBeGreaterThan(RETENTION_MS - 5_000);
+    await opened([], { tenant, user, acceptedAt: start + RETENTION_MS + 1 });
+    expect(await records.list(tenant, { user, limit: 10 })).toHaveLength(2);
+  });
+
   it('ends at a revocation that is not there any more', async () => {
     const { revocation } = await opened([]);
     expect(await records.list(revocation.tenant, { limit: 10, after: 'rev_gone' })).toEqual([]);

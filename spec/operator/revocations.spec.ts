@@ -8,7 +8,7 @@ import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
 import { createOutcomes } from '../support/outcome.js';
 
 const START = Date.parse('2026-06-01T12:00:00.000Z');
-const settings = { tenants: [{ id: 'default' }, { id: 'acme' }] };
+const settings = { tenants: [{ id: 'default' }, { id: 'acme' }, { id: 'crowd' }] };
 
 let gateway: Awaited<ReturnType<typeof startGateway>>;
 let records: RevocationRecords;
@@ -133,6 +133,27 @@ describe('the list', () => {
     expect(await pagesOf({ app: 'attic' })).toEqual([[first.revocationId]]);
   });
 
+  it('shows what failed at an app while another one is still to be told', async () => {
+    const account = 'grace@example.com';
+    const { revocationId } = await open({
+      tenant: 'crowd',
+      accounts: ['vault', 'depot'].map((app) => ({ app, account })),
+    });
+    const failed = { state: 'failed', attempts: 1, at: START, reason: 'not_found' } as const;
+    await outcome({ tenant: 'crowd', revocationId }, 'vault', failed);
+    expect(await pagesOf({ tenant: 'crowd', app: 'vault', state: 'failed' })).toEqual([[revocationId]]);
+    expect(await pagesOf({ tenant: 'crowd', app: 'vault', status: 'failed' })).toEqual([[]]);
+  });
+
+  it('of one person is at hand, however many revocations others have had since', async () => {
+    const mine = await open({ acceptedAt: START - 180_000, user: '100000000000003' });
+    // Another one than those that a single request could look through.
+    await Promise.all(Array.from({ length: 1_001 }, () => open({ tenant: 'crowd', user: '100000000000004' })));
+    const theirs = await open({ tenant: 'crowd', acceptedAt: START - 1, user: '100000000000003' });
+    expect(await pagesOf({ user: '100000000000003' })).toEqual([[mine.revocationId]]);
+    expect(await pagesOf({ tenant: 'crowd', user: '100000000000003' })).toEqual([[theirs.revocationId]]);
+  });
+
   it('of another tenant is another list', async () => {
     expect((await list({ tenant: 'acme' })).revocations).toHaveLength(1);
     const nowhere = await get('/api/revocations?tenant=nowhere');
@@ -144,7 +165,12 @@ describe('the list', () => {
     ['status', { status: 'failed' }, 1],
     ['app', { app: 'wiki' }, 1],
     ['app', { app: 'constructor' }, 0],
+    ['state', { state: 'failed' }, 1],
+    ['state', { state: 'pending' }, 0],
+    ['state and app', { state: 'waiting', app: 'wiki' }, 1],
+    ['state and another app', { state: 'waiting', app: 'intranet' }, 0],
     ['user', { user: '100000000000002' }, 1],
+    ['user and status', { user: '100000000000002', status: 'failed' }, 0],
     ['user', { user: 'ada@example.com' }, 0],
     ['since', { since: '2026-06-01T12:01:00Z' }, 2],
     ['since', { since: '2026-06-01T14:01:00+02:00' }, 2],
@@ -159,6 +185,7 @@ describe('the list', () => {
 
   it.each([
     ['an unknown parameter', 'tenannt=acme', 'tenannt is unknown.'],
+    ['an unknown state', 'state=gone', /^state: .*"waiting"\|.*"failed"/],
     ['an unknown status', 'status=done', /^status: .*"pending"\|"completed"\|"failed"/],
     ['a date without time', 'since=2026-06-01', 'since: write it as 2026-06-01T12:00:00Z.'],
     ['words for a date', 'since=yesterday', 'since: write it as 2026-06-01T12:00:00Z.'],

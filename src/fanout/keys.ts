@@ -7,6 +7,8 @@ export function tenantKeys(prefix: string, tenant: string) {
     record: (revocationId: string) => `${start}:revocation:${revocationId}`,
     /** All revocations by time of acceptance. */
     index: `${start}:revocations`,
+    /** Those of one person, likewise. */
+    ofUser: (user: string) => `${start}:revocations:${user}`,
     /** Those that are not over, by time of acceptance. */
     open: `${start}:open`,
     /** Those of them that the operators were told of, because they take long. */

@@ -6,7 +6,8 @@ import { digestOf, type Revocation } from './job.js';
 import { tenantKeys } from './keys.js';
 
 /** `pending`: the app has begun, and is asked again. A failed one may still become done when somebody retries it. */
-export type AppState = 'waiting' | 'retrying' | 'pending' | 'failed' | Outcome['state'];
+export const appStates = ['waiting', 'retrying', 'pending', 'failed', 'revoked', 'accepted', 'none'] as const;
+export type AppState = (typeof appStates)[number];
 
 /** `internal` is for us to mend, `app_removed` for whoever wrote the settings; the others are the app's. */
 export type FailureReason = Reason | 'internal' | 'app_removed';
@@ -46,12 +47,15 @@ export type RevocationRecord = Omit<Revocation, 'accounts'> & {
 // joined:<job> (when the last of them was accepted), told:<job> (who is to be told that it is done).
 const OPEN = `
 local id = string.match(KEYS[1], '[^:]+$')
-local apps = (#KEYS - 4)
+local apps = (#KEYS - 5)
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'revocation', ARGV[1], 'total', apps, 'done', 0, 'failed', 0)
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  redis.call('ZADD', KEYS[2], ARGV[2], id)
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2] - ARGV[3])
+  for _, index in ipairs({KEYS[2], KEYS[5]}) do
+    redis.call('ZADD', index, ARGV[2], id)
+    redis.call('ZREMRANGEBYSCORE', index, '-inf', ARGV[2] - ARGV[3])
+  end
+  redis.call('PEXPIRE', KEYS[5], ARGV[3])
   local function note(event)
     redis.call('XADD', KEYS[4], '*', 'entry', 'event=' .. event .. '&' .. ARGV[4])
   end
@@ -65,7 +69,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 local jobs = {}
 for i = 1, apps do
-  local app, account = ARGV[4 + i], KEYS[4 + i]
+  local app, account = ARGV[4 + i], KEYS[5 + i]
   local state = redis.call('HGET', KEYS[1], 'state:' .. app)
   if not state then
     redis.call('HSET', KEYS[1], 'state:' .. app, 'waiting')
@@ -117,13 +121,14 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
      */
     async open({ accounts, ...revocation }: Revocation): Promise<(string | undefined)[]> {
       const { tenant, trust, operator, user, revocationId, acceptedAt } = revocation;
-      const { record, index, open, account: accountKey } = keys(tenant);
+      const { record, index, ofUser, open, account: accountKey } = keys(tenant);
       const jobs = (await commands.recordOpen(
-        4 + accounts.length,
+        5 + accounts.length,
         record(revocationId),
         index,
         open,
         auditKey(options.prefix, tenant),
+        ofUser(user),
         ...accounts.map(({ app, account }) => accountKey(app, digestOf(revocation, account))),
         JSON.stringify(revocation),
         String(acceptedAt),
@@ -145,10 +150,14 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
     /** How many are not over. */
     countOpen: (tenant: string): Promise<number> => redis.zcard(keys(tenant).open),
 
-    /** The newest first; `after` is the id of the last one on the page before. */
-    async list(tenant: string, { after = '', limit }: { after?: string; limit: number }): Promise<RevocationRecord[]> {
-      const { index, record } = keys(tenant);
-      const ids = (await commands.recordList(index, after, String(limit))) as string[];
+    /** The newest first, of everybody or of `user`; `after` is the id of the last one on the page before. */
+    async list(
+      tenant: string,
+      { user, after = '', limit }: { user?: string | undefined; after?: string | undefined; limit: number },
+    ): Promise<RevocationRecord[]> {
+      const { index, ofUser, record } = keys(tenant);
+      const among = user === undefined ? index : ofUser(user);
+      const ids = (await commands.recordList(among, after, String(limit))) as string[];
       const records = await Promise.all(ids.map((id) => redis.hgetall(record(id))));
       return records.flatMap((fields) => parseRecord(fields) ?? []);
     },

@@ -9,7 +9,7 @@ import { identifierKinds, type User } from '../directory/user.js';
 import type { Lookup, Users } from '../directory/users.js';
 import type { Enqueue } from '../fanout/enqueue.js';
 import type { Lane, Lanes, Retried } from '../fanout/lanes.js';
-import type { RevocationRecord, RevocationRecords } from '../fanout/record.js';
+import { appStates, type RevocationRecord, type RevocationRecords } from '../fanout/record.js';
 import { summaryOf } from '../fanout/summary.js';
 import { orUnavailable } from '../redis.js';
 import { readBody } from '../request-body.js';
@@ -30,6 +30,7 @@ const listQuery = z.strictObject({
   user: z.string().optional(),
   app: z.string().optional(),
   status: z.enum(['pending', 'completed', 'failed']).optional(),
+  state: z.enum(appStates).optional(),
   since: z.iso.datetime({ offset: true, error: 'write it as 2026-06-01T12:00:00Z' }).optional(),
   cursor: z
     .string()
@@ -89,7 +90,7 @@ export function createRevocations(dependencies: RevocationsDependencies) {
       let { cursor } = query;
       let more = true;
       for (let pages = 0; more && found.length < PAGE && pages < PAGES_READ; pages += 1) {
-        const page = await orUnavailable(records.list(query.tenant, { ...(cursor && { after: cursor }), limit: PAGE }));
+        const page = await orUnavailable(records.list(query.tenant, { user: query.user, after: cursor, limit: PAGE }));
         more = page.length === PAGE && (page.at(-1)?.acceptedAt ?? 0) >= since;
         for (const record of page) {
           if (found.length === PAGE) {
@@ -214,10 +215,11 @@ function parseJson(body: Buffer): unknown {
 }
 
 function matches(record: RevocationRecord, query: z.output<typeof listQuery>, since: number): boolean {
+  const { app: only, state: wanted } = query;
   return (
     record.acceptedAt >= since &&
-    (query.user === undefined || record.user === query.user) &&
-    (query.app === undefined || Object.hasOwn(record.apps, query.app)) &&
-    (query.status === undefined || record.status === query.status)
+    (query.status === undefined || record.status === query.status) &&
+    ((only === undefined && wanted === undefined) ||
+      Object.entries(record.apps).some(([app, { state }]) => (only ?? app) === app && (wanted ?? state) === state))
   );
 }
