@@ -150,7 +150,11 @@ describe('caep', () => {
 
   it('is checked by a verification event about the stream, without state (SSF 1.0 §8.1.4.2)', async () => {
     const check = (over: object) => caep.check(optionsOf(over), calls.call());
-    expect(await check({})).toMatchObject({ ok: true, detail: expect.stringContaining('nothing asked') });
+    expect(await check({})).toMatchObject({
+      ok: true,
+      unasked: true,
+      detail: expect.stringContaining('nothing asked'),
+    });
     expect(receiver.calls).toEqual([]);
     await check({ streamId: 'stream-1' });
     const { sub_id, events } = await verifyLast();

@@ -29,7 +29,7 @@ keepsContract(oidcBackchannelLogout, {
       410: 'not_found',
     },
   },
-  check: { ok: true, detail: 'nothing to ask: the specification has no call that changes nothing' },
+  check: { ok: true, unasked: true, detail: 'nothing to ask: the specification has no call that changes nothing' },
   checksNothing: true,
 });
 

@@ -83,7 +83,11 @@ export const caep = defineConnector({
   async check(options, call) {
     const { streamId } = options;
     if (streamId === undefined) {
-      return { ok: true, detail: 'nothing asked: without streamId there is no call that changes nothing' };
+      return {
+        ok: true,
+        unasked: true,
+        detail: 'nothing asked: without streamId there is no call that changes nothing',
+      };
     }
     const subject = { format: 'opaque' as const, id: streamId };
     await push(

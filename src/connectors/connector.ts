@@ -78,8 +78,8 @@ export const NONE: Outcome = { state: 'none', what: [] };
  */
 export type Pending = { pending: { poll: unknown; afterMs: number; removed?: Outcome['removed'] } };
 
-/** Whether the options would work, found out without changing anything at the app. */
-export type Check = { ok: true; detail: string } | { ok: false; problem: string };
+/** Whether the options would work, found out without changing anything at the app. `unasked`: there is nothing to ask. */
+export type Check = { ok: true; unasked?: true; detail: string } | { ok: false; problem: string };
 
 /** The connector's page in docs/connectors.md: sentences, each with its full stop. */
 export type Docs = {

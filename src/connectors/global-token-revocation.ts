@@ -80,7 +80,7 @@ export const globalTokenRevocation = defineConnector({
   },
 
   async check() {
-    return { ok: true, detail: 'nothing to ask: the draft has no call that changes nothing' };
+    return { ok: true, unasked: true, detail: 'nothing to ask: the draft has no call that changes nothing' };
   },
 });
 

@@ -81,7 +81,7 @@ export const http = defineConnector({
       await authorizeOf(options)(call);
       return { ok: true, detail: 'a token was given; nothing else was asked, since no check is described' };
     }
-    return { ok: true, detail: 'nothing asked: no check is described' };
+    return { ok: true, unasked: true, detail: 'nothing asked: no check is described' };
   },
 });
 

@@ -66,6 +66,6 @@ export const oidcBackchannelLogout = defineConnector({
   },
 
   async check() {
-    return { ok: true, detail: 'nothing to ask: the specification has no call that changes nothing' };
+    return { ok: true, unasked: true, detail: 'nothing to ask: the specification has no call that changes nothing' };
   },
 });

@@ -44,7 +44,7 @@ export const webhook = defineConnector({
   },
 
   async check() {
-    return { ok: true, detail: 'nothing to ask: a webhook has no call that changes nothing' };
+    return { ok: true, unasked: true, detail: 'nothing to ask: a webhook has no call that changes nothing' };
   },
 });
 
