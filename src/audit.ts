@@ -63,6 +63,8 @@ export function auditText(entry: Partial<AuditEntry>): string {
   return text.toString();
 }
 
+type Members = Readonly<Record<string, string>>;
+
 /** The members of an entry by name. Older trails have a field of the stream for each. */
 export function readAudit(fields: readonly (Buffer | string)[]): Record<string, string> {
   const texts = fields.map(String);
@@ -70,22 +72,52 @@ export function readAudit(fields: readonly (Buffer | string)[]): Record<string, 
   return Object.fromEntries(texts.flatMap((name, at) => (at % 2 === 0 ? [[name, texts[at + 1] ?? '']] : [])));
 }
 
+// Those that may match, judged by their text, and the last one that was looked at: most of a trail is not asked for, and
+// taking it apart elsewhere costs ten times as much. An entry of an older trail has no text, and may always match.
+const FIND = `
+local page = redis.call('XREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
+local found = {}
+for _, entry in ipairs(page) do
+  local fits, text = true, '&' .. entry[2][2] .. '&'
+  for i = 4, #ARGV do
+    fits = fits and (entry[2][1] ~= 'entry' or string.find(text, '&' .. ARGV[i] .. '&', 1, true))
+  end
+  if fits then found[#found + 1] = entry end
+end
+local last = page[#page]
+return {found, #page, last and last[1] or ''}`;
+
+type Found = [entries: [id: string, fields: string[]][], lookedAt: number, last: string];
+
 /** Whose trail has what is said of a tenant that the settings do not have. No tenant's id looks like this. */
 export const NO_TENANT = '_';
 
 /** Anybody can name a tenant that there is not, so such have one trail together, and no keys of their own. */
 export function createAudit(redis: RedisClient, { prefix, tenants }: { prefix: string; tenants: readonly string[] }) {
   const known = new Set(tenants);
+  redis.defineCommand('auditFind', { numberOfKeys: 1, lua: FIND });
+  const { auditFind } = redis as unknown as { auditFind: (...args: (string | number)[]) => Promise<unknown> };
   return {
     async record(entry: AuditEntry): Promise<void> {
       const tenant = known.has(entry.tenant) ? entry.tenant : NO_TENANT;
       await redis.xadd(auditKey(prefix, tenant), '*', 'entry', auditText(entry));
     },
 
-    /** The newest first, between two ids of the stream (inclusive unless `(` stands before one), in one round trip. */
-    async page(tenant: string, { newest, oldest, limit }: { newest: string; oldest: string; limit: number }) {
-      const found = await redis.xrevrange(auditKey(prefix, tenant), newest, oldest, 'COUNT', limit);
-      return found.map(([id, fields]) => ({ id, members: readAudit(fields) }));
+    /**
+     * Of `limit` entries, the newest first, between two ids of the stream (inclusive unless `(` stands before one), those
+     * that have all of `members`; how many were looked at, and the last of them.
+     */
+    async page(
+      tenant: string,
+      { newest, oldest, limit, members: wanted }: { newest: string; oldest: string; limit: number; members: Members },
+    ) {
+      const texts = Object.entries(wanted).map(([name, value]) => auditText({ [name]: value }));
+      const args = [auditKey(prefix, tenant), newest, oldest, limit, ...texts];
+      const [found, lookedAt, last] = (await auditFind.apply(redis, args)) as Found;
+      const entries = found.map(([id, fields]) => ({ id, members: readAudit(fields) }));
+      const fits = ({ members }: { members: Members }) =>
+        Object.entries(wanted).every(([name, value]) => members[name] === value);
+      return { entries: entries.filter(fits), lookedAt, last };
     },
   };
 }

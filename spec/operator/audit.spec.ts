@@ -1,6 +1,7 @@
 /** The audit trail as operators read it: newest first, narrowed, page by page, and of tenants that there are not too. */
 import request from 'supertest';
 import { auditEvents, auditKey, auditText, createAudit } from '../../src/audit.js';
+import { createAuditViews } from '../../src/operator/audit.js';
 import { expectDocumented } from '../support/documented.js';
 import { ADMIN_TOKEN, startGateway } from '../support/gateway.js';
 import { openapi } from '../support/openapi.js';
@@ -131,6 +132,10 @@ describe('the trail', () => {
     ['revocation', { revocationId: 'rev_4', user: '3' }, 0],
     ['app', { app: 'wiki', revocationId: 'rev_7' }, 1],
     ['app', { app: 'constructor' }, 0],
+    ['app', { app: 'wik' }, 0],
+    ['app', { app: 'iki&reason=server' }, 0],
+    ['app', { app: '.*' }, 0],
+    ['user', { user: '' }, 0],
     ['since and until, both included', { since: '2026-06-01T12:00:00.100Z', until: '2026-06-01T12:00:00.109Z' }, 10],
     ['one moment', { since: '2026-06-01T14:00:00.1+02:00', until: '2026-06-01T12:00:00.100Z' }, 1],
     ['a time before all', { until: '1969-01-01T00:00:00Z' }, 0],
@@ -139,10 +144,17 @@ describe('the trail', () => {
     expect((await pagesOf(query)).flat()).toHaveLength(count);
   });
 
-  it('is looked through five thousand entries at a time, and what is rare is found all the same', async () => {
-    const query = { tenant: 'long', event: 'app.paused' };
-    const pages = await pagesOf(query);
-    expect(pages.map((page) => page.map(({ id }) => Number.parseInt(id, 10) - START))).toEqual([[5_101, 5_100], [100]]);
+  it('is looked through part by part, and what is rare is found all the same', async () => {
+    const rare = { tenant: 'long', event: 'app.paused' };
+    const placesOf = (entries: { id: string }[]) => entries.map(({ id }) => Number.parseInt(id, 10) - START);
+    expect((await pagesOf(rare)).map(placesOf)).toEqual([[5_101, 5_100, 100]]);
+    const audit = createAudit(gateway.redis, { prefix: gateway.prefix, tenants: ['long'] });
+    const { list } = createAuditViews({ audit, settings: gateway.config.settings }, { read: 2_000, atOnce: 500 });
+    const first = await list(rare);
+    const second = await list({ ...rare, cursor: first.cursor });
+    const third = await list({ ...rare, cursor: second.cursor });
+    expect([first, second, third].map(({ entries }) => placesOf(entries))).toEqual([[5_101, 5_100], [], [100]]);
+    expect([first, second, third].map(({ cursor }) => cursor !== undefined)).toEqual([true, true, false]);
   });
 
   it('of another tenant is another trail, and one without entries is empty', async () => {
