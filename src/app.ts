@@ -18,11 +18,11 @@ export type AppOptions = { problemPage?: ProblemPage; traceRequests?: RequestHan
 export type ProblemPage = (problem: Problem, req: Request, res: Response) => string | undefined;
 
 /**
- * Mounts the revocation router, then the others in this order; nothing parses a body before a router asks for it.
+ * Mounts the revocation router, if there is one, then the others in this order; nothing parses a body before a router asks for it.
  * No browser has business with revocations, so they go without the headers that are for browsers.
  */
 export function createApp(
-  revocation: Router,
+  revocation: Router | undefined,
   others: readonly Router[],
   logger: Logger,
   { problemPage, traceRequests }: AppOptions = {},
@@ -32,7 +32,7 @@ export function createApp(
   app.disable('etag');
   app.set('query parser', 'simple');
   if (traceRequests) app.use(traceRequests);
-  app.use(revocation);
+  if (revocation) app.use(revocation);
   app.use(helmet());
   for (const router of others) app.use(router);
   app.use(() => {

@@ -130,6 +130,16 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
   }
 
   function buildApp(): Express {
+    const health = createHealthRouter(
+      redis,
+      metrics,
+      createQueueMetrics({ redis, lanes, enqueue, metrics, apps, now }),
+      workers?.canaryAgeMs,
+    );
+    // Whoever split the roles wants nobody to reach where the credentials of apps are in use.
+    if (!roles.includes('api')) {
+      return createApp(undefined, [health], logger, { traceRequests: telemetry?.traceRequests });
+    }
     const audit = createAudit(redis, { prefix, tenants });
     const limits = createLimits(redis, { prefix, ...settings.limits });
     const directory = createDirectory(redis, prefix, { graceMs: settings.assignmentGrace, now });
@@ -158,12 +168,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
       createRevocationRouter({ authenticate, accept, limits, audit, metrics, logger, bodyKb }),
       [
         createMetadataRouter(settings, signingKeys),
-        createHealthRouter(
-          redis,
-          metrics,
-          createQueueMetrics({ redis, lanes, enqueue, metrics, apps, now }),
-          workers?.canaryAgeMs,
-        ),
+        health,
         createScimRouter({
           directory,
           redis,

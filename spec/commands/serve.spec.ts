@@ -259,6 +259,13 @@ it('answers probes whatever its role, and takes revocations only where it is an 
     const url = `http://127.0.0.1:${await command.listening()}`;
     for (const path of ['/livez', '/readyz', '/metrics']) expect((await fetch(url + path)).status).toBe(200);
   }
+  const [toApi, toWorker] = [await api.listening(), await worker.listening()].map((port) => `http://127.0.0.1:${port}`);
+  expect(await post(String(toApi))).toBe(204);
+  expect(await post(String(toWorker))).toBe(404);
+  for (const path of ['/api/revocations', '/scim/v2/Users', '/console', '/.well-known/jwks.json']) {
+    expect([path, (await fetch(`${toApi}${path}`)).status]).not.toEqual([path, 404]);
+    expect([path, (await fetch(`${toWorker}${path}`)).status]).toEqual([path, 404]);
+  }
   for (const command of [api, worker]) command.kill('SIGINT');
   expect((await Promise.all([api.ended, worker.ended])).map(({ code }) => code)).toEqual([0, 0]);
 });
