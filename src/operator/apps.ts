@@ -1,7 +1,7 @@
 /** `/api/apps`: how each app's queue moves; an operator may pause it, resume it, retry what failed, and check the settings. */
 import { Router } from 'express';
 import type { Audit } from '../audit.js';
-import type { Check, CheckCall } from '../connectors/connector.js';
+import type { Check, CheckCall, Docs } from '../connectors/connector.js';
 import type { App } from '../fanout/call-app.js';
 import type { Lanes } from '../fanout/lanes.js';
 import { orUnavailable } from '../redis.js';
@@ -53,6 +53,11 @@ export function createApps({ apps, lanes, audit, callContext, now }: AppsDepende
       await orUnavailable(audit.record({ event: events[action], ...name, operator }));
       await orUnavailable(action === 'retry' ? lanes.retryAll(name) : lanes[action](name));
       return orUnavailable(view(app));
+    },
+
+    /** What its connector ends and what lives on. */
+    docsOf(place: Place): Docs {
+      return find(place).connector.docs;
     },
 
     /** Whether the settings of the app would work. Changes nothing. */

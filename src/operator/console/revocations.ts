@@ -48,7 +48,7 @@ export function createRevocationsPage(dependencies: RevocationsPageDependencies)
       res,
       { title: 'Revocations', section: '/console' },
       html`
-        ${figuresOf(figures)}
+        ${figuresOf(figures, tenant)}
         ${filters(query, tenant)}
         ${table({ caption: 'The newest first', columns, empty }, rows)}
         ${nextPage('/console', { ...query, tenant }, cursor, 'Older revocations')}
@@ -76,17 +76,23 @@ export function createRevocationsPage(dependencies: RevocationsPageDependencies)
 const columns = ['Status', 'Person', 'Asked by', 'Accepted', 'Took', 'Apps'];
 
 function row(revocation: Listed, names: ReadonlyMap<string, string>): Row {
-  const { revocationId, status, user, trust, operator, acceptedAt, tookMs, apps } = revocation;
+  const { revocationId, status, user, acceptedAt, tookMs, apps } = revocation;
   const done = apps.filter(({ state }) => ['revoked', 'accepted', 'none'].includes(state)).length;
   const failed = apps.flatMap(({ app, state }) => (state === 'failed' ? [`${app} failed`] : []));
   return [
     html`<a href=${`/console/revocations/${revocationId}`}>${statusOf(status)}</a>`,
     names.get(user) ?? html`<span class="id">${user}</span>`,
-    operator === undefined ? trust : `${operator}, by hand`,
+    askedBy(revocation),
     moment(acceptedAt),
     tookMs === undefined ? 'not over' : durationText(tookMs),
     apps.length === 0 ? 'none to tell' : [`${done} of ${apps.length}`, ...failed].join(', '),
   ];
+}
+
+/** Whoever begins many from the command line has no name there. */
+export function askedBy({ trust, operator, bulk }: Pick<Listed, 'trust' | 'operator' | 'bulk'>): string {
+  if (operator === undefined && trust !== 'operator') return `the trust ${trust}`;
+  return `${operator ?? 'the command line'}, by hand${bulk ? ', as one of many' : ''}`;
 }
 
 export function statusOf(status: Listed['status']): Html {
@@ -94,15 +100,15 @@ export function statusOf(status: Listed['status']): Html {
   return status === 'failed' ? stateOf('bad', 'failed') : stateOf('under-way', 'pending');
 }
 
-function figuresOf({ open, waiting, failed, held, paused }: Awaited<ReturnType<Overview>>): Html {
-  const figures: [number, string][] = [
-    [open, 'not over'],
-    [waiting, 'waiting at an app'],
-    [failed, 'failed at an app, for you to retry'],
-    [held, 'of the apps held, since they fail'],
-    [paused, 'of the apps paused by hand'],
+function figuresOf({ open, waiting, failed, held, paused }: Awaited<ReturnType<Overview>>, tenant: string): Html {
+  const figures: [number, string, string][] = [
+    [open, 'pending', `/console?${new URLSearchParams({ tenant, status: 'pending' })}`],
+    [waiting, 'waiting at an app', '/console/apps'],
+    [failed, 'failed at an app, for you to retry', `/console?${new URLSearchParams({ tenant, status: 'failed' })}`],
+    [held, 'of the apps held, since they fail', '/console/apps'],
+    [paused, 'of the apps paused by hand', '/console/apps'],
   ];
   return html`<ul class="figures" aria-label="At a glance">
-    ${figures.map(([count, what]) => html`<li><b>${count}</b> ${what}</li>`)}
+    ${figures.map(([count, what, path]) => html`<li><a href=${path}><b>${count}</b> ${what}</a></li>`)}
   </ul>`;
 }

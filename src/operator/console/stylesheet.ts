@@ -34,6 +34,8 @@ h2 { font-size: 1.15rem; margin: 2rem 0 0.5rem; }
 .fine { font-size: 0.85rem; }
 ul.figures { display: flex; flex-wrap: wrap; gap: 0.75rem; margin: 0 0 1.25rem; padding: 0; list-style: none; }
 ul.figures li { flex: 0 1 auto; min-width: 8.5rem; max-width: 13rem; padding: 0.5rem 0.9rem; background: var(--raised); border: 1px solid var(--line); border-radius: 6px; }
+ul.figures a { display: block; color: inherit; text-decoration: none; }
+ul.figures a:hover { text-decoration: underline; }
 ul.figures b { display: block; font-size: 1.5rem; line-height: 1.2; }
 form.filters { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: end; margin-bottom: 1.25rem; }
 label { display: grid; gap: 0.2rem; font-size: 0.9rem; color: var(--quiet); }
@@ -49,7 +51,7 @@ form.stack { display: grid; gap: 1rem; max-width: 26rem; justify-items: start; }
 form.stack label, form.stack input { width: 100%; }
 table { width: 100%; border-collapse: collapse; font-size: 0.95rem; }
 caption { text-align: left; color: var(--quiet); font-size: 0.9rem; padding-bottom: 0.35rem; }
-th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.75rem 0.45rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: 0.45rem 0.75rem 0.45rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; max-width: 24rem; }
 th { font-size: 0.85rem; color: var(--quiet); font-weight: 600; white-space: nowrap; }
 time, .number { font-variant-numeric: tabular-nums; }
 td time { white-space: nowrap; }
@@ -59,6 +61,9 @@ dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .whole { white-space: nowrap; }
 td[data-label='By'] { min-width: 8rem; }
+td[data-label='Do'] { white-space: nowrap; }
+td:has(:target) { background: var(--raised); }
+ul.told li { margin-bottom: 0.35rem; }
 .state { white-space: nowrap; font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .under-way { color: var(--wait); } .stopped { color: var(--stop); }
 svg.bar { display: block; width: 100%; min-width: 6rem; height: 0.6rem; background: var(--raised); border: 1px solid var(--line); border-radius: 2px; }
@@ -73,7 +78,8 @@ details ol { margin: 0.25rem 0; padding-left: 1.5rem; }
   form.filters input, form.filters select { width: 100%; }
   table, caption, tbody, tr, td { display: block; }
   td.none { display: none; }
-  .whole { white-space: normal; }
+  td { max-width: none; }
+  .whole, td[data-label='Do'] { white-space: normal; }
   thead { position: absolute; left: -100rem; }
   tr { padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
   td { display: grid; grid-template-columns: 7.5rem 1fr; gap: 0.5rem; padding: 0.15rem 0; border: 0; }

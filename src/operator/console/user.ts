@@ -1,6 +1,8 @@
-/** `/console/users/{id}`: who somebody is, what a revocation would reach and why not, and to sign the person out everywhere. */
+/** `/console/users/{id}`: who somebody is, what a revocation would reach and why not, and to log the person out everywhere. */
 import { type Request, Router } from 'express';
 import { z } from 'zod';
+import type { Docs } from '../../connectors/connector.js';
+import type { Apps } from '../apps.js';
 import { operatorIn } from '../authenticate.js';
 import { parse } from '../parse.js';
 import type { Revocations } from '../revocations.js';
@@ -11,11 +13,11 @@ import { activity } from './users.js';
 type Shown = Awaited<ReturnType<UserViews['read']>>;
 type Reach = Shown['apps'][number];
 
-export type UserPageDependencies = { people: UserViews; revocations: Revocations };
+export type UserPageDependencies = { people: UserViews; revocations: Revocations; apps: Apps };
 
 const placeQuery = z.strictObject({ tenant: z.string().default('default') });
 
-export function createUserPage({ people, revocations }: UserPageDependencies): Router {
+export function createUserPage({ people, revocations, apps }: UserPageDependencies): Router {
   const router = Router();
   const find = ({ params, query }: Request) => people.read(parse(placeQuery, query).tenant, String(params.id));
 
@@ -28,10 +30,10 @@ export function createUserPage({ people, revocations }: UserPageDependencies): R
       html`
         ${facts(user)}
         <p>
-          <a class="button" href=${pathOf(user, '/sign-out')}>Sign out everywhere …</a>${' '}
+          <a class="button" href=${pathOf(user, '/sign-out')}>Log out everywhere …</a>${' '}
           <a href=${`/console?${history}`}>Revocations of this person</a>
         </p>
-        <h2>What a revocation of now would reach</h2>
+        <h2>What a revocation would reach now</h2>
         ${table(reach, user.apps.map(row))}
       `,
     );
@@ -39,19 +41,25 @@ export function createUserPage({ people, revocations }: UserPageDependencies): R
 
   router.get('/console/users/:id/sign-out', async (req, res) => {
     const user = await find(req);
-    const reached = user.apps.flatMap(({ app, reached: isReached }) => (isReached ? [html`<li>${app}</li>`] : []));
+    const reached = user.apps.filter((one) => one.reached);
+    const { apps: lanes } = await apps.list(user.tenant);
+    const told = reached.map(({ app, connector }) => {
+      const lane = lanes.find((one) => one.app === app);
+      const notes = caveats(lane?.state, apps.docsOf({ tenant: user.tenant, app }));
+      return html`<li><b>${app}</b> <span class="fine">${connector}</span>${notes}</li>`;
+    });
     const ends =
-      reached.length > 0
-        ? html`<p>Every session and token of <b>${user.userName}</b> will end in:</p><ul>${reached}</ul>`
+      told.length > 0
+        ? html`<p>These apps are told to end what <b>${user.userName}</b> has there:</p><ul class="told">${told}</ul>`
         : html`<p class="notice">No app knows this person. Only apps that ask for the watermark will hear of it.</p>`;
     sendPage(
       res,
-      { title: `Sign out ${user.userName} everywhere?`, section: '/console/users' },
+      { title: `Log out ${user.userName} everywhere?`, section: '/console/users' },
       html`
         ${ends}
         <p>The person may sign in again at once, unless the identity provider prevents it.</p>
         <form method="post" action=${pathOf(user, '/sign-out')}>
-          <button class="grave">Sign out ${user.userName} everywhere</button>${' '}<a href=${pathOf(user)}>Leave it</a>
+          <button class="grave">Log out ${user.userName} everywhere</button>${' '}<a href=${pathOf(user)}>Leave it</a>
         </form>
       `,
     );
@@ -64,6 +72,16 @@ export function createUserPage({ people, revocations }: UserPageDependencies): R
   });
 
   return router;
+}
+
+/** Why somebody may go on being signed in there, a line each. */
+function caveats(state: 'moving' | 'held' | 'paused' | undefined, { coverage, livesOn }: Docs): Html[] {
+  const lines: string[] = [];
+  if (state === 'paused') lines.push('Paused: it is told once somebody resumes it.');
+  if (state === 'held') lines.push('Held: it is told once it answers again.');
+  if (coverage === 'observe') lines.push('Ends nothing unless its settings say so.');
+  if (coverage !== 'full') lines.push(`Lives on: ${livesOn}`);
+  return lines.map((line) => html`<div class="fine">${line}</div>`);
 }
 
 function pathOf({ id, tenant }: Shown, more = ''): string {
