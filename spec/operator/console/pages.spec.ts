@@ -31,7 +31,7 @@ beforeAll(async () => {
     operators: { oidc: { issuer: issuer.issuer, ...CONSOLE_CLIENT, groups: ['SecOps'] } },
     tenants: [
       { id: 'default', apps: [app('intranet', intranet), app('wiki', wiki, { assignedTo: { groups: [HOSTILE] } })] },
-      { id: 'acme' },
+      { id: 'acme', apps: [app('first', wiki), app('last', wiki)] },
     ],
   });
   for (const [name, groups] of [
@@ -71,6 +71,8 @@ const rowsOf = ({ page }: Visit) =>
       .map(({ text }) => oneLine(text))
       .join(' | '),
   );
+const toldBy = ({ page }: Visit) => page.querySelectorAll('ul.told li').map(({ text }) => oneLine(text));
+const renewalOf = ({ page }: Visit) => page.querySelector('meta[http-equiv=refresh]')?.getAttribute('content');
 const pathOf = (visit: Visit) => visit.url.slice(PUBLIC_URL.length);
 
 /** Presses the button of this label, as it stands on the page. */
@@ -86,14 +88,17 @@ async function press(visit: Visit, label: string, follow = true): Promise<Visit>
   return browser.post(form.getAttribute('action') ?? '', Object.fromEntries(hidden), { follow });
 }
 
-async function signOutEverywhere(name: string): Promise<Visit> {
+async function logOutEverywhere(name: string): Promise<Visit> {
   const asked = await browser.get(`/console/users/${ids[name]}/sign-out`);
-  return press(asked, `Sign out ${name} everywhere`);
+  return press(asked, `Log out ${name} everywhere`);
 }
+
+const appsIn = ({ page }: Visit) => page.querySelectorAll('tbody [id]').map(({ id }) => id);
+const appIn = (visit: Visit, name: string) => rowsOf(visit)[appsIn(visit).indexOf(name)];
 
 const until = (path: string, holds: (visit: Visit) => boolean) => eventually(() => browser.get(path), holds);
 
-describe('somebody is to be signed out', () => {
+describe('somebody is to be logged out', () => {
   it('the person is found, the apps are named, and the page says how it went, and who did it', async () => {
     const found = await browser.get('/console/users?by=externalId&named=ada%20at%20Okta');
     expectVisit('showPeople', 200, found);
@@ -106,19 +111,24 @@ describe('somebody is to be signed out', () => {
     ]);
     const asked = await browser.get(person.page.querySelector('a.button')?.getAttribute('href') ?? '');
     expectVisit('askToSignOut', 200, asked);
-    expect(asked.page.querySelectorAll('main li').map(({ text }) => text)).toEqual(['intranet', 'wiki']);
+    expect(toldBy(asked)).toEqual(['intranet webhook', 'wiki webhook']);
     expect(intranet.calls).toEqual([]);
 
-    const begun = await press(asked, 'Sign out ada everywhere', false);
+    const begun = await press(asked, 'Log out ada everywhere', false);
     expectVisit('signOutEverywhere', 303, begun);
     const path = begun.location ?? '';
     const over = await until(path, (visit) => words(visit).includes('completed'));
     expectVisit('showRevocation', 200, over);
     expect(words(over)).toContain('2 of 2 apps');
     expect(words(over)).toContain('00u1operator, by hand');
-    expect(rowsOf(over)).toEqual([expect.stringContaining('signed out'), expect.stringContaining('signed out')]);
+    expect(rowsOf(over)).toEqual([expect.stringContaining('✓ revoked'), expect.stringContaining('✓ revoked')]);
+    expect(over.page.querySelectorAll('tbody a').map((one) => one.getAttribute('href'))).toEqual([
+      '/console/apps#default/intranet',
+      '/console/apps#default/wiki',
+    ]);
+    expect(over.page.querySelector('dd a')?.text).toBe('ada');
     expect(over.page.querySelectorAll('svg.bar rect')).toHaveLength(2);
-    expect(over.page.querySelector('meta[http-equiv=refresh]')).toBeNull();
+    expect(renewalOf(over)).toBeUndefined();
     expect([intranet.calls.length, wiki.calls.length]).toEqual([1, 1]);
     const accepted = (await gateway.audit()).find(({ event }) => event === 'revocation.accepted');
     expect(accepted).toMatchObject({ operator: '00u1operator', trust: 'operator', user: ids.ada });
@@ -129,18 +139,20 @@ describe('somebody is to be signed out', () => {
     const person = await browser.get(`/console/users/${ids.grace}`);
     expect(rowsOf(person)[1]).toMatch(/^wiki webhook \| ‖ no \| {2}\| it is for groups/);
     const asked = await browser.get(`/console/users/${ids.grace}/sign-out`);
-    expect(asked.page.querySelectorAll('main li').map(({ text }) => text)).toEqual(['intranet']);
+    expect(toldBy(asked)).toEqual(['intranet webhook']);
   });
 });
 
 describe('an app that was not reached', () => {
   it('is shown with its reason, and one press of retry mends it', async () => {
     intranet.answerWith(answer(400));
-    const path = pathOf(await signOutEverywhere('ada'));
+    const path = pathOf(await logOutEverywhere('ada'));
     const failed = await until(path, (visit) => words(visit).includes('intranet failed'));
     expect(rowsOf(failed)[0]).toMatch(
       /✕ failed \| 1 \| .*ms \| Reason: refused, the app’s to mend1 failed call.* \| Retry$/,
     );
+    const row = appIn(await browser.get('/console/apps'), 'default/intranet');
+    expect(row).toMatch(/^intranet default, webhook \| … moving \| 0 \| 0 \| ✕ \d+ \| /);
     const list = await until('/console?status=failed', (visit) => rowsOf(visit).length > 0);
     expectVisit('showRevocations', 200, list);
     expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| 00u1operator, by hand \| .* \| 1 of 2, intranet failed$/);
@@ -150,7 +162,7 @@ describe('an app that was not reached', () => {
     expectVisit('retryFromConsole', 303, asked);
     const after = await browser.get(asked.location ?? '');
     expect(after.page.querySelector('[role=status]')?.text).toBe('Another try was asked for.');
-    expect(after.page.querySelector('meta[http-equiv=refresh]')?.getAttribute('content')).toBe('2;url=?live');
+    expect(renewalOf(after)).toMatch(/^2;url=\?live&(amp;)?retried=\d{13}$/);
     const over = await until(path, (visit) => words(visit).includes('completed'));
     expect(words(over)).toContain('2 of 2 apps');
     expect([intranet.calls.length, wiki.calls.length]).toEqual([2, 1]);
@@ -162,7 +174,7 @@ describe('an app that was not reached', () => {
   it('can be retried for everybody at once, and so can all apps of one revocation', async () => {
     intranet.answerWith(answer(400));
     wiki.answerWith(answer(400));
-    const path = pathOf(await signOutEverywhere('ada'));
+    const path = pathOf(await logOutEverywhere('ada'));
     const failed = await until(
       path,
       (visit) => words(visit).includes('0 of 2 apps') && /failed.*failed/.test(words(visit)),
@@ -171,15 +183,13 @@ describe('an app that was not reached', () => {
     wiki.answerWith(answer(204));
     await press(failed, 'Retry all that are not reached');
     await until(path, (visit) => words(visit).includes('2 of 2 apps'));
-    expectVisit(
-      'retryAppFromConsole',
-      303,
-      await press(await browser.get('/console/apps'), 'Retry default/intranet', false),
-    );
+    const retried = await press(await browser.get('/console/apps'), 'Retry default/intranet', false);
+    expectVisit('retryAppFromConsole', 303, retried);
+    expect(words(await browser.get(retried.location ?? ''))).toContain('at default/intranet is being tried');
   });
 
   it('that is not one of the revocation’s, or of which nothing is kept, is a page that says so', async () => {
-    const path = pathOf(await signOutEverywhere('grace'));
+    const path = pathOf(await logOutEverywhere('grace'));
     await until(path, (visit) => words(visit).includes('completed'));
     expectVisit('retryFromConsole', 404, await browser.post(`${path}/retry`, { app: 'wiki' }));
     expectVisit('retryFromConsole', 404, await browser.post('/console/revocations/rev_1/retry'));
@@ -193,20 +203,27 @@ describe('an app', () => {
     expectVisit('pauseAppFromConsole', 303, paused);
     const apps = await browser.get(paused.location ?? '');
     expectVisit('showApps', 200, apps);
-    expect(apps.page.querySelector('[role=status]')?.text).toContain('paused');
-    expect(rowsOf(apps)[0]).toMatch(
-      /^intranet default, webhook \| ‖ paused by handsince .* \| 0 \| 0 \| 0 \| nothing \| ResumeRetryCheck$/,
+    expect(apps.page.querySelector('[role=status]')?.text).toBe('default/intranet is paused: what comes for it waits.');
+    expect(appIn(apps, 'default/intranet')).toMatch(
+      /^intranet default, webhook \| ‖ pausedby handsince .* \| 0 \| 0 \| .* \| nothing \| ResumeRetryCheck$/,
     );
-    const path = pathOf(await signOutEverywhere('grace'));
+    const asked = await browser.get(`/console/users/${ids.grace}/sign-out`);
+    expect(toldBy(asked)).toEqual(['intranet webhookPaused: it is told once somebody resumes it.']);
+    const path = pathOf(await press(asked, 'Log out grace everywhere'));
     const waiting = await until(path, (visit) => words(visit).includes('intranet paused since'));
-    expect(waiting.page.querySelector('meta[http-equiv=refresh]')?.getAttribute('content')).toBe('2;url=?live');
-    const still = await browser.get(path + waiting.page.querySelector('.fine a')?.getAttribute('href'));
-    expect(still.page.querySelector('meta[http-equiv=refresh]')).toBeNull();
+    expect(rowsOf(waiting)[0]).toMatch(/^intranet \| … waiting‖ paused since .* UTC \| 0 \| /);
+    // Nothing moves until somebody resumes it.
+    expect(renewalOf(waiting)).toBeUndefined();
+    expect(words(waiting)).toContain('What is left waits until somebody resumes the app.');
+    const retried = await press(apps, 'Retry default/intranet');
+    expect(retried.page.querySelector('[role=status]')?.text).toBe(
+      'default/intranet is paused: what was to be tried again waits until you resume it.',
+    );
     const glance = async (path: string) =>
       (await browser.get(path)).page.querySelectorAll('ul.figures li').map(({ text }) => text.trim());
     for (const one of await glance('/console?tenant=acme')) expect(one).toMatch(/^0 /);
     expect(await glance('/console')).toEqual([
-      '1 not over',
+      '1 pending',
       '1 waiting at an app',
       expect.stringMatching(/^\d+ failed at an app/),
       '0 of the apps held, since they fail',
@@ -218,6 +235,13 @@ describe('an app', () => {
       { event: 'app.paused', operator: '00u1operator' },
       { event: 'app.resumed', operator: '00u1operator' },
     ]);
+  });
+
+  it('that is in trouble stands before the others', async () => {
+    const before = await press(await browser.get('/console/apps'), 'Pause acme/last');
+    expect(appsIn(before).indexOf('acme/last')).toBeLessThan(appsIn(before).indexOf('acme/first'));
+    const after = await press(before, 'Resume acme/last');
+    expect(appsIn(after).slice(-2)).toEqual(['acme/first', 'acme/last']);
   });
 
   it('is checked, and there is none but those of the settings', async () => {
@@ -269,7 +293,7 @@ describe('every value stays text', () => {
   });
 
   it('a revocation, its person and the trail of it', async () => {
-    const visit = await signOutEverywhere(HOSTILE);
+    const visit = await logOutEverywhere(HOSTILE);
     const over = await until(pathOf(visit), (one) => words(one).includes('completed'));
     expect(over.page.querySelector('h1')?.text).toBe(`Revocation of ${HOSTILE}`);
     for (const one of [over, await browser.get('/console'), await browser.get('/console/audit')]) expectHarmless(one);

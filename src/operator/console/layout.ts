@@ -22,8 +22,8 @@ const sections = {
 export type Frame = {
   title: string;
   section?: keyof typeof sections;
-  /** Seconds after which the page renews itself. */
-  renewAfter?: number | undefined;
+  /** When the page renews itself, and with which query. */
+  renewal?: { afterSeconds: number; query: string } | undefined;
 };
 
 /** Headers are those that the router has set for all pages. */
@@ -31,12 +31,12 @@ export function sendPage(res: Response, frame: Frame, content: Html): void {
   res.type('html').send(renderPage(frame, res.locals.operator, content));
 }
 
-export function renderPage({ title, section, renewAfter }: Frame, operator: string | undefined, content: Html): string {
+export function renderPage({ title, section, renewal }: Frame, operator: string | undefined, content: Html): string {
   const page = html`<html lang="en">
     <head>
       <meta charset="utf-8" />
       <meta name="viewport" content="width=device-width, initial-scale=1" />
-      ${renewAfter !== undefined && html`<meta http-equiv="refresh" content=${`${renewAfter};url=?live`} />`}
+      ${renewal && html`<meta http-equiv="refresh" content=${`${renewal.afterSeconds};url=?${renewal.query}`} />`}
       <title>${`${title} – Universal logout`}</title>
       <link rel="stylesheet" href=${stylesheetPath} />
     </head>
