@@ -31,8 +31,7 @@ beforeAll(async () => {
   const trusts = [{ id: 'okta', issuers: [okta.issuer], client: CLIENT, keys: { jwksUri: okta.jwksUri } }];
   const apps = [{ id: 'intranet', connector: 'webhook', options: { url: app.url, secret: SECRET } }];
   settings = { tenants: [{ id: 'default', trusts, apps }] };
-  const { put } = createDirectory(database.redis, 'ul', { graceMs: 60_000, now: Date.now });
-  await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
+  await provisionAda();
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -42,6 +41,12 @@ afterAll(async () => {
   await Promise.all([okta.close(), app.close()]);
   await database.close();
 });
+
+/** Also after a gateway of a spec, which takes everything with it. */
+async function provisionAda(): Promise<void> {
+  const { put } = createDirectory(database.redis, 'ul', { graceMs: 60_000, now: Date.now });
+  await put('default', { userName: 'ada', emails: [{ value: 'ada@example.com' }] });
+}
 
 function serve(args: string[] = [], over: Record<string, string> = {}, its: object = settings) {
   const env = { REDIS_URL: database.url, PORT: '0', ...over };
@@ -260,6 +265,7 @@ it('answers probes whatever its role, and takes revocations only where it is an 
     for (const path of ['/livez', '/readyz', '/metrics']) expect((await fetch(url + path)).status).toBe(200);
   }
   const [toApi, toWorker] = [await api.listening(), await worker.listening()].map((port) => `http://127.0.0.1:${port}`);
+  await provisionAda();
   expect(await post(String(toApi))).toBe(204);
   expect(await post(String(toWorker))).toBe(404);
   for (const path of ['/api/revocations', '/scim/v2/Users', '/console', '/.well-known/jwks.json']) {
