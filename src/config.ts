@@ -1,4 +1,5 @@
 /** Reads the environment and the settings file once: every setting, or every problem with them at once. */
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isMap, LineCounter, parseDocument } from 'yaml';
@@ -31,7 +32,13 @@ export type ProcessConfig = {
   otlpEndpoint: string | undefined;
 };
 
-export type Config = Readonly<ProcessConfig & { settings: Settings }>;
+export type Config = Readonly<
+  ProcessConfig & {
+    settings: Settings;
+    /** Of the file as it is written, `${NAME}` and all; undefined where the settings are from no file. */
+    settingsDigest?: string;
+  }
+>;
 
 /** Everything that is wrong with the settings: one line each, with its place. Values are never shown. */
 export class ConfigError extends Error {
@@ -47,9 +54,9 @@ export class ConfigError extends Error {
 export function readConfig(env: Environment = process.env): Config {
   const problems: string[] = [];
   const own = readProcessConfig(env, problems);
-  const settings = readSettingsFile(own.configFile, env, problems);
-  if (problems.length > 0 || !settings) throw new ConfigError(problems);
-  return Object.freeze({ ...own, settings });
+  const read = readSettingsFile(own.configFile, env, problems);
+  if (problems.length > 0 || !read) throw new ConfigError(problems);
+  return Object.freeze({ ...own, ...read });
 }
 
 /** The settings of the process alone, for commands that need no settings file. */
@@ -87,7 +94,7 @@ export function readProcessConfig(env: Environment, problems: string[]): Process
   };
 }
 
-function readSettingsFile(file: string, env: Environment, problems: string[]): Settings | undefined {
+function readSettingsFile(file: string, env: Environment, problems: string[]) {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -100,7 +107,8 @@ function readSettingsFile(file: string, env: Environment, problems: string[]): S
     );
     return undefined;
   }
-  return parseSettings(text, file, env, problems);
+  const settings = parseSettings(text, file, env, problems);
+  return settings && { settings, settingsDigest: hash('sha256', text).slice(0, 16) };
 }
 
 /** Parses YAML or JSON text; `file` names it in problems and is where relative paths start. */

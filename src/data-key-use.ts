@@ -1,4 +1,4 @@
-/** Which data keys each running gateway has, told in Redis: none may be dropped while somebody still seals with it. */
+/** What each running gateway is, told in Redis: its data keys, of which none may be dropped while somebody seals with it, and its settings. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { DataKeys } from './data-key.js';
@@ -18,17 +18,21 @@ for i = 1, #all, 2 do
   if now - tonumber(string.match(all[i + 1], '^%d+')) > 10 * tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[i]) end
 end`;
 
-export type KeyUse = { process: string; ids: string[] };
+/** `settings` is the digest of those that it has read. */
+export type Running = { roles: readonly string[]; settings?: string | undefined };
+
+/** Without `gateway` it is a command that seals. */
+export type KeyUse = { process: string; ids: string[]; gateway?: Running | undefined };
 
 /** Tells at once, then every two seconds; while Redis is away, nobody can ask either. */
-export function tellDataKeys(redis: RedisClient, prefix: string, dataKeys: DataKeys) {
+export function tellDataKeys(redis: RedisClient, prefix: string, dataKeys: DataKeys, gateway?: Running) {
   redis.defineCommand('dataKeysTell', { numberOfKeys: 1, lua: TELL });
   const { dataKeysTell } = redis as unknown as { dataKeysTell: (...args: string[]) => Promise<unknown> };
   const id = randomUUID();
 
   async function tell(): Promise<void> {
     dataKeys.refresh();
-    const use: KeyUse = { process: `process ${process.pid} on ${hostname()}`, ids: dataKeys.ids() };
+    const use: KeyUse = { process: `process ${process.pid} on ${hostname()}`, ids: dataKeys.ids(), gateway };
     await dataKeysTell.call(redis, keyOf(prefix), id, JSON.stringify(use), String(SILENT_S));
   }
 

@@ -111,7 +111,7 @@ export async function openGateway(config: Config, options: GatewayOptions = {}) 
   const enqueue = replicas > 0 ? enqueueAcknowledged() : createEnqueue(redis, prefix, dataKeys, telemetry?.queues);
   const lanes = createLanes(redis, { prefix, now, dataKeys });
 
-  const keyUse = tellDataKeys(redis, prefix, dataKeys);
+  const keyUse = tellDataKeys(redis, prefix, dataKeys, { roles, settings: config.settingsDigest });
   const knownApps = tellApps(redis, prefix, { apps, goneAfterMs: appGoneAfterMs });
 
   const stopping = new AbortController();

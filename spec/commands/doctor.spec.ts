@@ -1,13 +1,18 @@
 /** `doctor` beside a real gateway: all is well, then one thing at a time is broken, and its line says so. */
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createSealer } from '../../src/audit/seal.js';
+import { auditKey } from '../../src/audit.js';
 import { checkSettings } from '../../src/commands/doctor/settings.js';
+import { readConfig } from '../../src/config.js';
 import { createDataKeys, dataKeyText, newDataKey } from '../../src/data-key.js';
+import { tellDataKeys } from '../../src/data-key-use.js';
 import { startEmbeddedRedis } from '../../src/embedded-redis.js';
+import { createEnqueue } from '../../src/fanout/enqueue.js';
 import { appQueue } from '../../src/fanout/job.js';
 import { loadSigningKeys } from '../../src/outbound/signing-keys.js';
 import { certificateOf } from '../support/certificate.js';
@@ -66,9 +71,15 @@ const good = () => ({
   tenants: [{ id: 'default', trusts: [trust('okta')], apps: [app('forum', { assignedTo: { groups: ['Staff'] } })] }],
 });
 
-async function run(settings: object, more: Env = {}, args: string[] = []) {
+function folderOf(settings: object): string {
   const folder = createFolder(settings);
   chmodSync(join(folder, 'universal-logout.yaml'), 0o600);
+  return folder;
+}
+
+const run = (settings: object, more: Env = {}, args: string[] = []) => runIn(folderOf(settings), more, args);
+
+async function runIn(folder: string, more: Env = {}, args: string[] = []) {
   const { code, stdout, stderr } = await runCommand(['doctor', ...args], { folder, env: { ...env, ...more } });
   expect(stdout + stderr).not.toMatch(/s3cret|whsec_|@example| {4}at /);
   const lines = stdout.split('\n').flatMap((line) => {
@@ -311,6 +322,85 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
   });
 });
 
+describe('says what is wrong with the processes that run', () => {
+  const amiss: Amiss = [
+    [
+      'no worker',
+      /^problem gateways: none carries anything out: what is accepted waits → start `universal-logout serve/,
+    ],
+    [
+      'one with older settings',
+      /^problem gateways: process \d+ on \S+ runs with other settings than are in \S+ now → rest/,
+    ],
+    [
+      'nobody takes what is accepted',
+      /^problem intake: 1 accepted revocation not yet handed to the apps, the first for 20 mi/,
+    ],
+    [
+      'one without a data key',
+      /^problem data keys: the gateway of process \d+ on \S+ has none, and seals nothing → give/,
+    ],
+    [
+      'what was not looked at',
+      /^not checked data keys: whether what is sealed opens beyond the first 20,000 of 20,\d\d\d keys$/,
+    ],
+    ['a trail without a checkpoint', /^problem audit default: nothing in it is sealed → is a worker running\?/],
+    ['one that has not been sealed lately', /^problem audit acme: not sealed since \S+Z → is a worker running\?/],
+  ];
+  let found: Run;
+  beforeAll(async () => {
+    // Another Redis to all that counts.
+    const elsewhere = { REDIS_URL: `${redis.url}/1` };
+    const admin = redis.admin.duplicate({ db: 1 });
+    const parts = { trusts: [trust('okta')], apps: [app('forum')] };
+    const settings = { ...good(), tenants: ['default', 'acme'].map((id) => ({ id, ...parts })) };
+    const folder = folderOf(settings);
+    const file = join(folder, 'universal-logout.yaml');
+    const { settingsDigest } = readConfig({ CONFIG_FILE: file });
+    appendFileSync(file, '# mended\n');
+    const api = await startGateway(settings, {
+      ...{ prefix: 'ul', roles: ['api'] },
+      config: { redisUrl: elsewhere.REDIS_URL, ...(settingsDigest !== undefined && { settingsDigest }) },
+    });
+    const newer = readConfig({ CONFIG_FILE: file }).settingsDigest;
+    const restarted = tellDataKeys(admin, 'ul', createDataKeys([key]), { roles: ['api'], settings: newer });
+    const ada = { userName: 'ada', externalId: '00u1ada', emails: ['ada@example.com'] };
+    await Promise.all(['default', 'acme'].map((tenant) => api.directory.put(tenant, ada)));
+    const { dataDir } = api.config;
+    const ago = (minutes: number) => Date.now() - minutes * 60_000;
+    const revocation = { revocationId: 'rev_1', tenant: 'default', trust: 'okta', user: 'u1', via: [], accounts: [] };
+    const enqueue = createEnqueue(admin, 'ul', createDataKeys([]));
+    await enqueue.add({ ...revocation, mode: 'full', acceptedAt: ago(20) });
+    await admin.xadd(auditKey('ul', 'acme'), `${ago(4)}-0`, 'entry', 'event=app.paused');
+    const sealer = createSealer({
+      ...{ redis: admin, prefix: 'ul', now: Date.now, retentionMs: 86_400_000 },
+      ...{ signingKeys: await loadSigningKeys(join(dataDir, 'signing-keys.json')) },
+      file: join(dataDir, 'audit-checkpoints.jsonl'),
+    });
+    await sealer.seal('acme');
+    for (const tenant of ['default', 'acme']) {
+      for (const id of [`${ago(3)}-0`, '*']) await admin.xadd(auditKey('ul', tenant), id, 'entry', 'event=app.resumed');
+    }
+    await admin.eval("for i = 1, 20000 do redis.call('SET', 'filler:' .. i, '') end", 0);
+    proxy.state.target = api.url;
+    found = await runIn(folder, { ...elsewhere, DATA_DIR: dataDir });
+    proxy.state.target = gateway.url;
+    await Promise.all([restarted.close(), enqueue.close()]);
+    await api.close();
+    await admin.flushdb();
+    admin.disconnect();
+  }, RUN_MS);
+
+  it.each(amiss)('%s', (_what, line) => {
+    expect(found.amiss).toContainEqual(expect.stringMatching(line));
+  });
+
+  it('and nothing else, in this order, with exit code 1', () => {
+    expect(found.amiss).toEqual(amiss.map(([, line]) => expect.stringMatching(line)));
+    expect(found.code).toBe(1);
+  });
+});
+
 it(
   'tells another data key of the same name, and a certificate of publicUrl that ran out',
   async () => {
@@ -372,7 +462,15 @@ describe('goes on as far as it can', () => {
       const { code, lines, amiss } = await run(good(), { REDIS_URL: 'redis://:a-s3cret-password@127.0.0.1:1' });
       expect(amiss).toEqual([
         expect.stringMatching(/^problem redis: Redis at REDIS_URL does not answer: connect ECONNREFUSED \S+; until /),
-        ...['gateways', 'data keys', 'clock', 'directory default', 'assigned default/forum', 'queue default/forum']
+        ...[
+          'gateways',
+          'intake',
+          'data keys',
+          'clock',
+          'directory default',
+          'assigned default/forum',
+          'queue default/forum',
+        ]
           .concat('audit trail')
           .map((check) => `not checked ${check}: Redis does not answer`),
       ]);

@@ -24,16 +24,18 @@ export async function checkAuditTrail({ redis, prefix, tenants, dataDir }: Place
 
   async function checkTenant(tenant: string): Promise<Finding> {
     const check = `audit ${tenant}`;
-    const [[id] = ['']] = await redis.xrevrange(auditKey(prefix, tenant), '+', '-', 'COUNT', 1);
-    const [text] = await redis.lrange(checkpointsKey(prefix, tenant), -1, -1);
-    if (id === '') return ok(check, 'nothing is in it yet');
-    const isLate = Date.now() - Number.parseInt(id, 10) > SEALED_WITHIN_MS;
-    if (text === undefined)
-      return isLate ? problem(check, 'nothing in it is sealed', TODO) : ok(check, 'begun just now');
+    const text = await redis.lindex(checkpointsKey(prefix, tenant), -1);
     try {
-      const { claims } = await read(text, tenant);
-      if (claims.last === id || !isLate) return ok(check, `sealed; records so far: ${claims.count}`);
-      return problem(check, `not sealed since ${new Date(claims.at).toISOString()}`, TODO);
+      const claims = text === null ? undefined : (await read(text, tenant)).claims;
+      const start = claims ? `(${claims.last}` : '-';
+      const [[unsealed] = []] = await redis.xrange(auditKey(prefix, tenant), start, '+', 'COUNT', 1);
+      const isLate = unsealed !== undefined && Date.now() - Number.parseInt(unsealed, 10) > SEALED_WITHIN_MS;
+      if (isLate) {
+        const what = claims ? `not sealed since ${new Date(claims.at).toISOString()}` : 'nothing in it is sealed';
+        return problem(check, what, TODO);
+      }
+      if (claims) return ok(check, `sealed; records so far: ${claims.count}`);
+      return ok(check, unsealed === undefined ? 'nothing is in it yet' : 'begun just now');
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       return problem(check, `its last checkpoint ${error.message}`, `put that key back. ${TODO}`);

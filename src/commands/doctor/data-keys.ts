@@ -6,6 +6,7 @@ import { areInFile, loadDataKeys } from '../../data-key-file.js';
 import { readKeyUse } from '../../data-key-use.js';
 import { reseal } from '../../fanout/reseal.js';
 import type { RedisClient } from '../../redis.js';
+import { grouped } from '../progress.js';
 import { counted, type Finding, notChecked, ok, problem, warning } from './finding.js';
 
 const LOOKS_AT = 20_000;
@@ -19,7 +20,22 @@ export async function checkDataKeys(config: Config, redis: RedisClient, prefix: 
   }
   const dataKeys = await loadDataKeys(config);
   const ids = dataKeys.ids();
-  const { missing, broken } = await reseal({ redis, prefix, dataKeys, onlyLooksAt: LOOKS_AT });
+  let all = 0;
+  const { missing, broken } = await reseal({
+    ...{ redis, prefix, dataKeys, onlyLooksAt: LOOKS_AT },
+    onLooked: (_, of) => {
+      all = of;
+    },
+  });
+  const rest =
+    all > LOOKS_AT
+      ? [
+          notChecked(
+            CHECK,
+            `whether what is sealed opens beyond the first ${grouped(LOOKS_AT)} of ${counted(all, 'key')}`,
+          ),
+        ]
+      : [];
   const findings: Finding[] = [];
   if (missing.size > 0) {
     const needed = [...missing].map(([id, count]) => `${counted(count, 'text')} with "${id}"`).join(', ');
@@ -33,15 +49,15 @@ export async function checkDataKeys(config: Config, redis: RedisClient, prefix: 
   }
   for (const { process: where, ids: theirs } of await readKeyUse(redis, prefix)) {
     const first = theirs[0];
-    if (first !== undefined && !ids.includes(first)) {
-      const what = `the gateway of ${where} seals with "${first}", which is not at hand here`;
-      findings.push(problem(CHECK, what, 'give every process the same DATA_KEY'));
-    }
+    if (first === undefined ? ids.length === 0 : ids.includes(first)) continue;
+    const seals =
+      first === undefined ? 'has none, and seals nothing' : `seals with "${first}", which is not at hand here`;
+    findings.push(problem(CHECK, `the gateway of ${where} ${seals}`, 'give every process the same DATA_KEY'));
   }
-  if (findings.length > 0) return findings;
+  if (findings.length > 0) return [...findings, ...rest];
   if (ids.length === 0) {
     const todo = 'set DATA_KEY to what `universal-logout data-key new` prints, the same in every process';
-    return [warning(CHECK, 'there is none: job data in Redis is not encrypted', todo)];
+    return [warning(CHECK, 'there is none: job data in Redis is not encrypted', todo), ...rest];
   }
-  return [ok(CHECK, `"${ids[0]}" seals, and what is sealed can be opened`)];
+  return [ok(CHECK, `"${ids[0]}" seals, and what is sealed can be opened`), ...rest];
 }

@@ -21,6 +21,7 @@ import { checkDataKeys } from './data-keys.js';
 import { checkDirectory, type People, readPeople } from './directory.js';
 import { examine, type Finding, notChecked } from './finding.js';
 import { checkProcesses, checkPublicUrl } from './gateway.js';
+import { checkIntake } from './queues.js';
 import { checkRedis, openRedis } from './redis.js';
 import { checkFiles, checkSettings, mistakes } from './settings.js';
 import { checkTrust } from './trusts.js';
@@ -105,7 +106,8 @@ async function examineParts(
   );
   try {
     const parts = [
-      lookIn('gateways', ({ redis }) => checkProcesses(redis, PREFIX)),
+      lookIn('gateways', ({ redis }) => checkProcesses(redis, PREFIX, config)),
+      lookIn('intake', ({ redis }) => checkIntake(redis, PREFIX, settings.alerts.overdueAfter)),
       lookIn('data keys', ({ redis }) => checkDataKeys(config, redis, PREFIX)),
       look('public URL', () => checkPublicUrl(publicUrl, ids)),
       lookIn('clock', async ({ redis }) => checkClock('Redis', await aheadOf(redis))),

@@ -1,4 +1,5 @@
 /** The gateway that runs: asked from outside, at publicUrl, as Okta would ask it. */
+import type { Config } from '../../config.js';
 import { readKeyUse } from '../../data-key-use.js';
 import { createOutbound, OutboundError, type OutboundRequest, type OutboundResponse } from '../../outbound/outbound.js';
 import { readPeerCertificate } from '../../outbound/peer-certificate.js';
@@ -10,14 +11,31 @@ const ANSWER_WITHIN_MS = 5_000;
 const SOON_DAYS = 30;
 const PROXY = 'look at what stands in front of the gateway';
 
-export async function checkProcesses(redis: RedisClient, prefix: string): Promise<Finding> {
-  const running = await readKeyUse(redis, prefix);
-  if (running.length > 0) return ok('gateways', running.map(({ process: where }) => where).join(', '));
-  return problem(
-    'gateways',
-    'none runs with this Redis: nothing is accepted or carried out',
-    'start `universal-logout serve`',
-  );
+type Read = Pick<Config, 'configFile' | 'settingsDigest'>;
+
+export async function checkProcesses(redis: RedisClient, prefix: string, read: Read): Promise<Finding[]> {
+  const check = 'gateways';
+  const told = await readKeyUse(redis, prefix);
+  const running = told.flatMap(({ process: where, gateway }) => (gateway ? [{ where, ...gateway }] : []));
+  if (running.length === 0) {
+    const what = 'none runs with this Redis: nothing is accepted or carried out';
+    return [problem(check, what, 'start `universal-logout serve`')];
+  }
+  const findings: Finding[] = [];
+  for (const [role, what] of [
+    ['api', 'none receives: no revocation is accepted'],
+    ['worker', 'none carries anything out: what is accepted waits'],
+  ] as const) {
+    if (running.some(({ roles }) => roles.includes(role))) continue;
+    findings.push(problem(check, what, `start \`universal-logout serve --role ${role}\`, or one without --role`));
+  }
+  for (const { where, settings } of running) {
+    if (settings === undefined || settings === read.settingsDigest) continue;
+    const what = `${where} runs with other settings than are in ${read.configFile} now`;
+    findings.push(problem(check, what, 'restart it, or run this where its settings are'));
+  }
+  if (findings.length > 0) return findings;
+  return [ok(check, running.map(({ where, roles }) => `${where} (${roles.join(', ')})`).join(', '))];
 }
 
 type Ask = (path: string, request?: OutboundRequest) => Promise<OutboundResponse>;
