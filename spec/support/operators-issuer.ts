@@ -43,6 +43,8 @@ export async function startOperatorsIssuer(redirectUri: string) {
     scopes: SCOPES,
     claims: { openid: ['sub'], groups: ['groups'] },
     conformIdTokenClaims: false,
+    // Who signs in once more, in another tab, does not undo the first.
+    expiresWithSession: () => false,
     ttl: { AccessToken: 600, Grant: 600, IdToken: 600, Interaction: 600, Session: 600, AuthorizationCode: 60 },
     findAccount: (_ctx, accountId) => ({
       accountId,

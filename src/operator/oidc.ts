@@ -19,7 +19,7 @@ import { z } from 'zod';
 import { type Outbound, OutboundError } from '../outbound/outbound.js';
 import { RequestError, Unavailable } from '../request-error.js';
 import type { Settings } from '../settings.js';
-import type { PendingSignIn } from './pending-sign-ins.js';
+import type { SignInUnderWay } from './sign-in-cookie.js';
 
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 512 * 1024;
@@ -27,6 +27,7 @@ const MAX_BYTES = 512 * 1024;
 const groupsClaim = z.array(z.string());
 
 export type Oidc = ReturnType<typeof createOidc>;
+type Secrets = Pick<SignInUnderWay, 'state' | 'nonce' | 'codeVerifier'>;
 type OidcSettings = NonNullable<Settings['operators']['oidc']>;
 
 export function createOidc(
@@ -57,7 +58,8 @@ export function createOidc(
           method: method === 'POST' ? 'POST' : 'GET',
           headers: headers as Record<string, string>,
           ...(body != null && { body: String(body) }),
-          ...{ timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES },
+          timeoutMs: TIMEOUT_MS,
+          maxBytes: MAX_BYTES,
         });
         if (response.status >= 500) throw new OutboundError('network', `the issuer answered ${response.status}`);
         return new Response(response.body || null, { status: response.status, headers: response.headers });
@@ -69,23 +71,23 @@ export function createOidc(
     issuer,
 
     /** Where the browser goes, and what has to be known when it comes back. Throws Unavailable. */
-    async begin(): Promise<{ url: string; pending: Pick<PendingSignIn, 'state' | 'nonce' | 'codeVerifier'> }> {
-      const pending = { state: randomState(), nonce: randomNonce(), codeVerifier: randomPKCECodeVerifier() };
+    async begin(): Promise<{ url: string } & Secrets> {
+      const secrets = { state: randomState(), nonce: randomNonce(), codeVerifier: randomPKCECodeVerifier() };
       const url = buildAuthorizationUrl(await configuration(), {
         redirect_uri: redirectUri,
         scope: 'openid groups',
-        code_challenge: await calculatePKCECodeChallenge(pending.codeVerifier),
+        code_challenge: await calculatePKCECodeChallenge(secrets.codeVerifier),
         code_challenge_method: 'S256',
-        state: pending.state,
-        nonce: pending.nonce,
+        state: secrets.state,
+        nonce: secrets.nonce,
       });
-      return { url: url.href, pending };
+      return { url: url.href, ...secrets };
     },
 
     /** `query`: what the browser brought back. Throws RequestError 403 for who is no operator, and Unavailable. */
-    async finish(query: string, pending: PendingSignIn): Promise<{ sub: string }> {
+    async finish(query: string, begun: Secrets): Promise<{ sub: string }> {
       const config = await configuration();
-      const { sub, claimed } = await identify(config, query, pending).catch((error: unknown) => {
+      const { sub, claimed } = await identify(config, query, begun).catch((error: unknown) => {
         throw refusalOf(error);
       });
       const known = groupsClaim.safeParse(claimed);
@@ -101,9 +103,12 @@ export function createOidc(
     },
   };
 
-  async function identify(config: Configuration, query: string, { state, nonce, codeVerifier }: PendingSignIn) {
+  async function identify(config: Configuration, query: string, { state, nonce, codeVerifier }: Secrets) {
     const tokens = await authorizationCodeGrant(config, new URL(`${redirectUri}${query}`), {
-      ...{ pkceCodeVerifier: codeVerifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true },
+      pkceCodeVerifier: codeVerifier,
+      expectedState: state,
+      expectedNonce: nonce,
+      idTokenExpected: true,
     });
     const claims = tokens.claims();
     if (!claims) throw new TypeError('there is no ID token');

@@ -11,10 +11,10 @@ import { createCookies } from './cookies.js';
 import { createEventsRouter, type EventsDependencies } from './events.js';
 import { createOidc } from './oidc.js';
 import { createOverview } from './overview.js';
-import { createPendingSignIns } from './pending-sign-ins.js';
 import { createRevocations, createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
 import { createSessions, type SessionsOfOperatorsDependencies } from './session.js';
 import { createSessionsRouter } from './sessions.js';
+import { createSignInCookie } from './sign-in-cookie.js';
 import { createUsersRouter, createUserViews, type UsersDependencies } from './users.js';
 
 export type OperatorDependencies = RevocationsDependencies &
@@ -26,7 +26,7 @@ export type OperatorDependencies = RevocationsDependencies &
   Pick<SignInDependencies, 'logger' | 'refused' | 'audited'> & { users: Users; send: Outbound['send'] };
 
 export function createOperatorRouter(dependencies: OperatorDependencies): Router {
-  const { adminToken, redis, prefix, settings, send } = dependencies;
+  const { adminToken, settings, send } = dependencies;
   const { publicUrl, operators } = settings;
   const revocations = createRevocations(dependencies);
   const apps = createApps(dependencies);
@@ -50,8 +50,10 @@ export function createOperatorRouter(dependencies: OperatorDependencies): Router
       ...dependencies,
       ...{ revocations, apps, people, trail, sessions, cookies, authenticate },
       overview: createOverview({ apps, records: dependencies.records }),
-      oidc: operators.oidc && createOidc(operators.oidc, { send, publicUrl }),
-      pendingSignIns: createPendingSignIns(redis, prefix),
+      atIssuer: operators.oidc && {
+        oidc: createOidc(operators.oidc, { send, publicUrl }),
+        signInCookie: createSignInCookie({ ...dependencies, cookies, clientSecret: operators.oidc.clientSecret }),
+      },
     }),
   );
   return router;

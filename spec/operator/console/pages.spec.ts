@@ -382,7 +382,9 @@ describe('a page', () => {
       expect(words(visit)).toContain('Redis is out of reach');
       expectVisit('pauseAppFromConsole', 503, await other.post('/console/apps/default/intranet/pause'));
       expectVisit('signInWithToken', 503, await other.signInWithToken(ADMIN_TOKEN));
-      expectVisit('signInAtIssuer', 503, await other.get('/console/sign-in/oidc', { follow: false }));
+      // What is only begun needs nothing kept.
+      expectVisit('signInAtIssuer', 303, await other.get('/console/sign-in/oidc', { follow: false }));
+      expectVisit('finishSignIn', 503, await other.get('/console/sign-in/oidc'));
     } finally {
       await server.close();
       await stranded.close();

@@ -1,12 +1,15 @@
 /** How operators come in: at the issuer, with the ADMIN_TOKEN, and every way that must not lead in. */
-import type { JWTPayload } from 'jose';
+import { hash, hkdfSync } from 'node:crypto';
+import { EncryptJWT, type JWTPayload } from 'jose';
 import { type Browser, createBrowser, expectVisit } from '../../support/console-browser.js';
+import { eventually } from '../../support/eventually.js';
 import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../../support/gateway.js';
 import { CONSOLE_CLIENT, startOperatorsIssuer } from '../../support/operators-issuer.js';
 
 let issuer: Awaited<ReturnType<typeof startOperatorsIssuer>>;
 let gateway: Awaited<ReturnType<typeof startGateway>>;
 let browser: Browser;
+let ahead = 0;
 
 const settings = (over: object = {}) => ({
   operators: { oidc: { issuer: issuer.issuer, ...CONSOLE_CLIENT, groups: ['SecOps', 'IT'] } },
@@ -16,7 +19,10 @@ const settings = (over: object = {}) => ({
 
 beforeAll(async () => {
   issuer = await startOperatorsIssuer(`${PUBLIC_URL}/console/callback`);
-  gateway = await startGateway(settings({ limits: { auditedPerMinute: 1_000 } }), { roles: ['api'] });
+  gateway = await startGateway(settings({ limits: { auditedPerMinute: 1_000 } }), {
+    roles: ['api'],
+    now: () => Date.now() + ahead,
+  });
 });
 afterAll(async () => {
   await gateway.close();
@@ -39,6 +45,20 @@ async function expectNobody(who = browser): Promise<void> {
   const visit = await who.get('/console', { follow: false });
   expectVisit('showRevocations', 303, visit);
   expect(visit.location).toBe('/console/sign-in?returnTo=%2Fconsole');
+}
+
+async function expectRefused(reason: string): Promise<void> {
+  const last = async () => (await trail()).at(-1);
+  expect(await eventually(last, (entry) => entry?.event === 'operator.refused')).toMatchObject({ reason });
+}
+
+const encoded = (header: object) => Buffer.from(JSON.stringify(header)).toString('base64url');
+
+/** What would be good if it were sealed as it should be. */
+function sealedWith(secret: string, state: string | null, enc = 'A256GCM'): Promise<string> {
+  const key = new Uint8Array(hkdfSync('sha256', secret, '', 'console sign-in', 32));
+  const payload = { state, nonce: 'x', codeVerifier: 'x'.repeat(43), returnTo: '/console', startedAt: Date.now() };
+  return new EncryptJWT(payload).setProtectedHeader({ alg: 'dir', enc }).setExpirationTime('5 minutes').encrypt(key);
 }
 
 /** Signs in at the issuer, and stops before the browser brings the answer back. */
@@ -83,10 +103,44 @@ describe('at the issuer', () => {
       redirect_uri: `${PUBLIC_URL}/console/callback`,
     });
     for (const name of ['state', 'nonce', 'code_challenge']) expect(searchParams.get(name)?.length).toBeGreaterThan(40);
-    const [key = ''] = await gateway.redis.keys(`${gateway.prefix}:console:sign-in:*`);
-    const left = await gateway.redis.pttl(key);
-    expect(left).toBeGreaterThan(500_000);
-    expect(left).toBeLessThanOrEqual(600_000);
+    const cookie = visit.headers.get('set-cookie');
+    expect(cookie).toMatch(
+      /^__Host-ul_console_sign_in_[\w-]{8}=[\w.-]+; Max-Age=600; Path=\/; .*HttpOnly; Secure; SameSite=Lax$/,
+    );
+    expect(cookie).not.toContain(searchParams.get('state'));
+    // Whoever begins has nothing kept.
+    expect(await gateway.redis.keys(`${gateway.prefix}:console:*`)).toEqual([]);
+  });
+
+  it('is gone to and come back from in two tabs at once, and another site ends neither', async () => {
+    const one = await untilCallback();
+    const other = await untilCallback();
+    const [cookie] = await browser.cookies();
+    expect(await browser.cookies()).toHaveLength(2);
+    // Also where the one of another sign-in stands under the name that it looks for.
+    await browser.setCookie(
+      `__Host-ul_console_sign_in_${hash('sha256', 'y', 'base64url').slice(0, 8)}`,
+      cookie?.value ?? '',
+    );
+    for (const query of ['code=x&state=y', 'code=x', new URL(one, PUBLIC_URL).search.replace('state=', 'state=x')]) {
+      expectVisit('finishSignIn', 400, await browser.get(`/console/callback?${query}`));
+    }
+    expect((await browser.get(one)).url).toBe(`${PUBLIC_URL}/console`);
+    expect((await browser.get(other)).url).toBe(`${PUBLIC_URL}/console`);
+    const left = (await browser.cookies()).map(({ key, value }) => value !== cookie?.value && key);
+    expect(left.filter(Boolean)).toEqual(['__Host-ul_console']);
+  });
+
+  it('is gone to so often as a browser can carry, and for a path so long as a cookie may be', async () => {
+    const long = `/console/audit?event=${'x'.repeat(979)}`;
+    for (let count = 0; count < 12; count += 1) {
+      await browser.get(`${OIDC}?${new URLSearchParams({ returnTo: long })}`, { follow: false });
+      const all = (await browser.cookies()).join('; ');
+      expect(all.length).toBeLessThan(12_000);
+    }
+    expect((await browser.get('/console/sign-in')).status).toBe(200);
+    const shown = await browser.get(`/console/sign-in?${new URLSearchParams({ returnTo: `${long}x` })}`);
+    expect(shown.page.querySelector('main a')?.getAttribute('href')).toBe(`${OIDC}?returnTo=%2Fconsole`);
   });
 
   it('is believed where it tells the groups by userinfo alone, as Okta does', async () => {
@@ -135,8 +189,6 @@ describe('at the issuer', () => {
   });
 
   it.each<[string, (callback: URL) => void]>([
-    ['another state', ({ searchParams }) => searchParams.set('state', 'x'.repeat(43))],
-    ['no state', ({ searchParams }) => searchParams.delete('state')],
     ['another code', ({ searchParams }) => searchParams.set('code', 'x'.repeat(43))],
     ['no code', ({ searchParams }) => searchParams.delete('code')],
     ['another issuer', ({ searchParams }) => searchParams.set('iss', 'https://evil.example.com')],
@@ -158,13 +210,59 @@ describe('at the issuer', () => {
     expect((await browser.get(callback)).status).toBe(200);
     expectVisit('finishSignIn', 400, await browser.get(callback));
 
-    const late = createBrowser(gateway.url);
-    const another = await untilCallback(late);
-    // As Redis does when the time is over.
-    const [key = ''] = await gateway.redis.keys(`${gateway.prefix}:console:sign-in:*`);
-    await gateway.redis.del(key);
-    expectVisit('finishSignIn', 400, await late.get(another));
     expect(await sessionKeys()).toHaveLength(1);
+
+    const late = createBrowser(gateway.url);
+    for (const [ms, status] of [
+      [599_000, 200],
+      [601_000, 400],
+    ] as const) {
+      const another = await untilCallback(late);
+      ahead = ms;
+      expect((await late.get(another)).status).toBe(status);
+      ahead = 0;
+    }
+  });
+
+  it('an answer is good once, also for whoever has kept the cookie', async () => {
+    const callback = await untilCallback();
+    const [kept] = await browser.cookies();
+    expect((await browser.get(callback)).status).toBe(200);
+    const thief = createBrowser(gateway.url);
+    await thief.setCookie(kept?.key ?? '', kept?.value ?? '');
+    expectVisit('finishSignIn', 400, await thief.get(callback));
+    await expectRefused('no_such_sign_in');
+  });
+
+  it.each<[string, (sealed: string, state: string | null) => string | Promise<string>]>([
+    ['is empty', () => ''],
+    ['is not sealed', () => 'x'],
+    ['is changed', (sealed) => sealed.slice(0, -3) + (sealed.endsWith('AAA') ? 'BBB' : 'AAA')],
+    ['says that it is not encrypted', (sealed) => sealed.replace(/^[^.]*/, encoded({ alg: 'none' }))],
+    ['is sealed with another key', (_, state) => sealedWith('another-secret', state)],
+    ['is sealed in another way', (_, state) => sealedWith(CONSOLE_CLIENT.clientSecret, state, 'A128CBC-HS256')],
+  ])('a cookie that %s lets nobody in', async (_what, change) => {
+    const callback = await untilCallback();
+    const [cookie] = await browser.cookies();
+    await browser.setCookie(
+      cookie?.key ?? '',
+      await change(cookie?.value ?? '', new URL(callback, PUBLIC_URL).searchParams.get('state')),
+    );
+    expectVisit('finishSignIn', 400, await browser.get(callback));
+    await expectNobody();
+  });
+
+  it('is sealed by one process and opened by another', async () => {
+    const own = await startGateway(settings(), { roles: ['api'], prefix: gateway.prefix });
+    try {
+      const callback = await untilCallback();
+      const another = createBrowser(own.url);
+      for (const { key, value } of await browser.cookies()) await another.setCookie(key, value);
+      expect((await another.get(callback)).url).toBe(`${PUBLIC_URL}/console`);
+      expectVisit('finishSignIn', 400, await browser.get(callback));
+    } finally {
+      await own.close();
+    }
   });
 
   it('says in its own word why it does not confirm a sign-in', async () => {
@@ -281,7 +379,7 @@ describe('with the ADMIN_TOKEN', () => {
     await expectNobody();
   });
 
-  it('guesses are counted, and beginnings of sign-ins too', async () => {
+  it('guesses and wrong answers are counted, beginnings are not: a flood behind one proxy shuts nobody out', async () => {
     const own = await startGateway(settings({ limits: { refusedPerMinute: 3, auditedPerMinute: 1 } }), {
       roles: ['api'],
     });
@@ -290,10 +388,16 @@ describe('with the ADMIN_TOKEN', () => {
       for (let count = 0; count < 2; count += 1) {
         expect((await browser.post('/console/sign-in', { token: 'x' })).status).toBe(401);
       }
-      expectVisit('signInAtIssuer', 303, await browser.get(OIDC, { follow: false }));
+      for (let count = 0; count < 4; count += 1) {
+        expectVisit('signInAtIssuer', 303, await browser.get(OIDC, { follow: false }));
+      }
+      expectVisit('finishSignIn', 400, await browser.get('/console/callback?code=x&state=x'));
+      expectVisit('finishSignIn', 429, await browser.get('/console/callback?code=x&state=x'));
       expectVisit('signInWithToken', 429, await browser.post('/console/sign-in', { token: 'x' }));
-      expectVisit('signInAtIssuer', 429, await browser.get(OIDC, { follow: false }));
       expect((await own.audit()).filter(({ event }) => event === 'operator.refused')).toHaveLength(1);
+      for (const who of [createBrowser(own.url), browser]) {
+        expect((await who.get(OIDC)).url).toBe(`${PUBLIC_URL}/console`);
+      }
     } finally {
       await own.close();
     }

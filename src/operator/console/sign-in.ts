@@ -8,18 +8,19 @@ import { RequestError } from '../../request-error.js';
 import { createIsAdminToken } from '../authenticate.js';
 import type { Cookies } from '../cookies.js';
 import { NotAnOperator, type Oidc } from '../oidc.js';
-import type { PendingSignIns } from '../pending-sign-ins.js';
 import { requireSameOrigin } from '../same-origin.js';
 import { operatorOf, type Sessions, type Who } from '../session.js';
+import type { SignInCookie } from '../sign-in-cookie.js';
 import { sendPage } from './layout.js';
 import { signInForm } from './sign-in-form.js';
 
 const BODY_BYTES = 4 * 1024;
+const MAX_PATH = 1_000;
 
 export type SignInDependencies = {
   adminToken: string | undefined;
-  oidc: Oidc | undefined;
-  pendingSignIns: PendingSignIns;
+  /** Where `operators.oidc` is in the settings. */
+  atIssuer: { oidc: Oidc; signInCookie: SignInCookie } | undefined;
   sessions: Sessions;
   cookies: Cookies;
   audit: Audit;
@@ -32,10 +33,10 @@ export type SignInDependencies = {
 };
 
 export function createSignInRouter(dependencies: SignInDependencies): Router {
-  const { adminToken, oidc, pendingSignIns, sessions, cookies, audit, logger, refused, audited, now } = dependencies;
+  const { adminToken, atIssuer, sessions, cookies, audit, logger, refused, audited, now } = dependencies;
   const router = Router();
   const isAdminToken = createIsAdminToken(adminToken);
-  const ways = { token: adminToken !== undefined, issuer: oidc?.issuer };
+  const ways = { token: adminToken !== undefined, issuer: atIssuer?.oidc.issuer };
 
   router.get('/console/sign-in', async (req, res) => {
     const returnTo = pathIn(req.query.returnTo);
@@ -49,38 +50,35 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
     const returnTo = pathIn(form.get('returnTo'));
     if (isAdminToken(form.get('token')?.trim())) return enter(req, res, { by: 'token' }, returnTo);
     const mistake = 'That is not the ADMIN_TOKEN.';
-    await refuse(req, new RequestError(401, 'invalid_token', mistake, { reason: 'wrong_token' }));
+    const wrong = new RequestError(401, 'invalid_token', mistake, { reason: 'wrong_token' });
+    const answer = await refusal(req, wrong);
+    if (answer !== wrong) throw answer;
     res.status(401);
     sendPage(res, { title: 'Sign in' }, signInForm({ ways, returnTo, withToken: true, mistake }));
   });
 
   router.get('/console/sign-in/oidc', async (req, res) => {
-    if (!oidc) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
-    // Whoever begins a sign-in is a stranger too, and has us keep something.
-    const tooMany = await refused(addressOf(req));
-    if (tooMany) throw tooMany;
+    const { oidc, signInCookie } = required();
     const startedAt = now();
-    const { url, pending } = await oidc.begin();
-    const id = await pendingSignIns.add({ ...pending, returnTo: pathIn(req.query.returnTo), startedAt });
-    cookies.signIn.set(res, id);
+    const returnTo = pathIn(req.query.returnTo);
+    const { url, ...secrets } = await oidc.begin();
+    await signInCookie.add(req, res, { ...secrets, returnTo, startedAt });
     res.redirect(303, url);
   });
 
   router.get('/console/callback', async (req, res) => {
-    if (!oidc) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
-    const pending = await pendingSignIns.take(cookies.signIn.read(req));
-    cookies.signIn.clear(res);
+    const { oidc, signInCookie } = required();
     try {
-      if (!pending) {
+      const begun = await signInCookie.take(req, res, String(req.query.state));
+      if (!begun) {
         const detail =
           'This sign-in was not begun in this browser, or was so over ten minutes ago, or is already used.';
         throw new RequestError(400, 'malformed_request', detail, { reason: 'no_such_sign_in' });
       }
-      const { sub } = await oidc.finish(new URL(req.originalUrl, 'http://localhost').search, pending);
-      await enter(req, res, { by: 'oidc', sub }, pending.returnTo, pending.startedAt);
+      const { sub } = await oidc.finish(new URL(req.originalUrl, 'http://localhost').search, begun);
+      await enter(req, res, { by: 'oidc', sub }, begun.returnTo, begun.startedAt);
     } catch (error) {
-      if (error instanceof RequestError) await refuse(req, error);
-      throw error;
+      throw error instanceof RequestError ? await refusal(req, error) : error;
     }
   });
 
@@ -106,8 +104,8 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
     res.redirect(303, returnTo);
   }
 
-  /** Counts and notes it; throws what takes its place where there are too many. */
-  async function refuse(req: Request, error: RequestError): Promise<void> {
+  /** Counts and notes it; answers what the caller gets, which is a 429 where there are too many. */
+  async function refusal(req: Request, error: RequestError): Promise<RequestError> {
     const tooMany = await refused(addressOf(req));
     const { status, reason } = tooMany ?? error;
     const sub = error instanceof NotAnOperator ? error.sub : undefined;
@@ -117,7 +115,12 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
       // It stands whether or not it could be written down.
       void record({ event: 'operator.refused', ...facts }).catch((cause) => logger.error({ error: cause }, 'audit'));
     }
-    if (tooMany) throw tooMany;
+    return tooMany ?? error;
+  }
+
+  function required() {
+    if (!atIssuer) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
+    return atIssuer;
   }
 
   function record(entry: Omit<AuditEntry, 'tenant'>): Promise<void> {
@@ -131,10 +134,12 @@ function addressOf(req: Request): string {
   return req.socket.remoteAddress ?? '';
 }
 
-/** A path of the console, whatever was asked for. */
+/** A path of the console, whatever was asked for, and short enough for a cookie. */
 export function pathIn(wanted: unknown): string {
   const home = 'http://console.invalid';
   if (typeof wanted !== 'string' || !URL.canParse(wanted, home)) return '/console';
   const { origin, pathname, search } = new URL(wanted, home);
-  return origin === home && /^\/console(\/|$)/.test(pathname) ? pathname + search : '/console';
+  const path = pathname + search;
+  const isOurs = origin === home && /^\/console(\/|$)/.test(pathname);
+  return isOurs && path.length <= MAX_PATH ? path : '/console';
 }
