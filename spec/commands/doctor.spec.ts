@@ -45,8 +45,17 @@ let env: Env;
 
 /** What stands in front of the gateway, and may rewrite its answers. */
 async function startProxy() {
-  const state = { target: '', hides: '', status: undefined as number | undefined };
+  const state = {
+    target: '',
+    hides: '',
+    keys: undefined as object | undefined,
+    status: undefined as number | undefined,
+  };
   const server = createServer(async (req, res) => {
+    if (req.url === '/.well-known/jwks.json' && state.keys) {
+      res.end(JSON.stringify(state.keys));
+      return;
+    }
     const answer = await fetch(state.target + req.url, { method: req.method ?? 'GET' });
     const headers = [...answer.headers].filter(([name]) => ![state.hides, 'transfer-encoding'].includes(name));
     res.writeHead(state.status ?? answer.status, Object.fromEntries(headers)).end(await answer.text());
@@ -65,6 +74,7 @@ const app = (id: string, more: object = {}, { url = origin(), apiKey = API_KEY }
   ...{ id, connector: 'discourse', options: { url, apiKey, apiUser: 'system' } },
   ...more,
 });
+const webhook = (id: string, url: string) => ({ id, connector: 'webhook', options: { url, secret: SECRET } });
 const good = () => ({
   publicUrl: proxy.url,
   alerts: { webhook: { url: `${origin()}/alert`, secret: SECRET } },
@@ -148,6 +158,10 @@ const inSettings: Amiss = [
   ['no alerts', /^warning alerts: nobody is told .* → set alerts\.webhook$/],
   ['a trust that is disabled', /^warning tenant default: a trust is disabled: .* 403 \(off\) → /],
   [
+    'audiences without the endpoint',
+    /^warning tenant default: audiences of none lack the endpoint: a JWT of Okta, made for http\S+, is answered 401 → add/,
+  ],
+  [
     'a gateway that runs with another settings file',
     /^problem metadata default: names another endpoint than these settings: "http\S+\/global-token-revocation" → /,
   ],
@@ -176,6 +190,18 @@ const inSettings: Amiss = [
   ],
   ['an app that hangs', /^problem app default\/hangs: discourse: .*in time/],
   ['and another', /^problem app default\/hangs-too: discourse: .*in time/],
+  [
+    'a webhook where nobody listens',
+    /^problem app default\/closed: webhook: 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\) → /,
+  ],
+  [
+    'one that may not be called',
+    /^problem app default\/private: webhook: 10\.1\.2\.3: private and special addresses are refu/,
+  ],
+  [
+    'one that cannot be asked',
+    /^not checked app default\/silent: webhook: nothing to ask: .*; somebody listens at its address$/,
+  ],
   ['an account that nobody has', /^problem assigned acme\/forum: none of 1 who are assigned has email/],
 ];
 
@@ -188,9 +214,9 @@ describe('says of each thing in the settings what is wrong with it', () => {
       {
         id: 'default',
         trusts: [
-          trust('off', { enabled: false }),
+          trust('off', { enabled: false, keys: { jwksUri: `${NOWHERE}/keys` } }),
           trust('away', { keys: { jwksUri: `${NOWHERE}/keys` } }),
-          trust('none', { algorithms: ['ES256'] }),
+          trust('none', { algorithms: ['ES256'], audiences: ['https://logout.example.com'] }),
           trust('saml', { keys: { certificates: [EXPIRED] } }),
           trust('two', { keys: { certificates: [EXPIRED, GOOD] } }),
         ],
@@ -199,6 +225,9 @@ describe('says of each thing in the settings what is wrong with it', () => {
           app('group', { assignedTo: { groups: ['Engineering'] } }),
           app('hangs', { delivery }, hangs),
           app('hangs-too', { delivery }, hangs),
+          webhook('closed', `${NOWHERE}/hook`),
+          webhook('private', 'https://10.1.2.3/hook'),
+          webhook('silent', `${origin()}/hook`),
         ],
       },
       { id: 'acme', trusts: [trust('okta', { identifiers: ['externalId'] })], apps: [app('forum')] },
@@ -214,10 +243,9 @@ describe('says of each thing in the settings what is wrong with it', () => {
 
   it('and nothing else, in this order, with exit code 1', () => {
     expect(found.amiss).toEqual(inSettings.map(([, line]) => expect.stringMatching(line)));
-    const problems = inSettings.filter(([, line]) => line.source.startsWith('^problem')).length;
-    expect(found.stdout).toMatch(
-      new RegExp(`\\n${problems} problems, ${inSettings.length - problems} warnings, \\d+ ok\\n$`),
-    );
+    const count = (state: string) => inSettings.filter(([, line]) => line.source.startsWith(`^${state}`)).length;
+    const counts = `${count('problem')} problems, ${count('warning')} warnings, \\d+ ok, ${count('not')} not checked`;
+    expect(found.stdout).toMatch(new RegExp(`\\n${counts}\\n$`));
     expect(found.code).toBe(1);
   });
 });
@@ -242,6 +270,7 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
     async spoil() {
       okta.state.headers = { date: new Date(Date.now() - 95_000).toUTCString() };
       proxy.state.hides = 'www-authenticate';
+      proxy.state.keys = { keys: [pair.publicKey.export({ format: 'jwk' })] };
       await redis.set('maxmemory-policy', 'allkeys-lru');
       await redis.set('appendfsync', 'everysec');
       await fetch(`${gateway.url}/api/apps/default/forum/pause`, admin);
@@ -249,6 +278,7 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
     async mend() {
       okta.state.headers = {};
       proxy.state.hides = '';
+      proxy.state.keys = undefined;
       await redis.set('maxmemory-policy', 'noeviction');
       await redis.set('appendfsync', 'always');
       await fetch(`${gateway.url}/api/apps/default/forum/resume`, admin);
@@ -260,6 +290,10 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
       ],
       ['it is slow to write to disk', /^warning redis disk: appendfsync everysec: a crash loses .* → CONFIG SET app/],
       ['the gateway says so too', /^problem public URL: \/readyz says redis_evicts → /],
+      [
+        'another gateway is there',
+        /^problem public URL: another gateway answers there: it has none of the keys of DATA_DIR/,
+      ],
       ['our challenge is taken away', /^problem endpoint default: .*: 401 without WWW-Authenticate: Bearer, .* → look/],
       [
         'a clock is off',
@@ -297,6 +331,10 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
         /^problem redis memory: \d\.\d MB used of 1\.0 MB \(\d+ %\): when it is full, revocations are 503/,
       ],
       ['no gateway answers', /^problem public URL: \S+ answers 502, not by the gateway → /],
+      [
+        'nor who it is',
+        /^not checked public URL: whether the gateway there is ours, which its signing keys would tell$/,
+      ],
       ['nor its endpoint', /^problem endpoint default: \S+ answers 502 to a request without a token, not 401 → /],
       ['nor its metadata', /^warning metadata default: the metadata of RFC 8414 is not shown \(502\) → /],
       [

@@ -38,8 +38,9 @@ export type Outbound = ReturnType<typeof createOutbound>;
 /** Outbound calls under one address policy. `allowNetworks` is in CIDR notation. */
 export function createOutbound(options: { allowNetworks: readonly string[] }) {
   const refusal = createAddressGuard(options.allowNetworks);
+  const connect = guardedConnect(refusal);
   const agent = new Agent({
-    connect: guardedConnect(refusal),
+    connect,
     connections: CONNECTIONS_PER_ORIGIN,
     maxResponseSize: -1,
     allowH2: false,
@@ -108,7 +109,19 @@ export function createOutbound(options: { allowNetworks: readonly string[] }) {
     });
   }
 
-  return { send, close: () => agent.destroy() };
+  /** Connects, guarded as a call is, and says nothing. Rejects with an OutboundError. */
+  function reach(url: string): Promise<void> {
+    const { protocol, host, hostname, port } = new URL(url);
+    return new Promise((resolve, reject) => {
+      connect({ protocol, host, hostname: hostname.replace(/^\[|\]$/g, ''), port }, (error, socket) => {
+        socket?.destroy();
+        if (error) reject(toOutboundError(error, url));
+        else resolve();
+      });
+    });
+  }
+
+  return { send, reach, close: () => agent.destroy() };
 }
 
 function guardedConnect(refusal: ReturnType<typeof createAddressGuard>): buildConnector.connector {

@@ -6,6 +6,7 @@ import { isAssigned } from '../../directory/assignment.js';
 import type { Directory } from '../../directory/directory.js';
 import { identifierOf, type User } from '../../directory/user.js';
 import type { Lanes } from '../../fanout/lanes.js';
+import { type Outbound, OutboundError } from '../../outbound/outbound.js';
 import type { AppSettings } from '../../settings.js';
 import type { People } from './directory.js';
 import { counted, type Finding, notChecked, ok, problem, warning } from './finding.js';
@@ -15,7 +16,7 @@ const CHECK_WITHIN_MS = 10_000;
 const GRACE_MS = 500;
 const NAMES_LOOKED_AT = 100;
 
-export type AppCheckContext = Omit<CheckCall, 'signal'>;
+export type AppCheckContext = Omit<CheckCall, 'signal'> & Pick<Outbound, 'reach'>;
 
 /** Ends in time, whatever the connector does. */
 export async function checkConnector(tenant: string, app: AppSettings, context: AppCheckContext): Promise<Finding> {
@@ -28,12 +29,31 @@ export async function checkConnector(tenant: string, app: AppSettings, context: 
   const asked = connector.check(app.options, { ...context, signal: AbortSignal.timeout(withinMs) });
   const answer = await Promise.race([asked, late]).finally(() => over.abort());
   if (answer === undefined) return problem(check, `did not answer within ${withinMs} ms`, 'is the app up?');
+  if (answer.ok && answer.unasked) return await checkAddress(check, app, answer.detail, context);
   if (answer.ok) return ok(check, `${app.connector}: ${answer.detail}`);
   return problem(
     check,
     answer.problem,
     `\`universal-logout connectors try ${app.id} --tenant ${tenant}\` shows each call`,
   );
+}
+
+/** All that can be said of an app that cannot be asked anything. */
+async function checkAddress(
+  check: string,
+  { connector, options }: AppSettings,
+  detail: string,
+  { reach }: AppCheckContext,
+): Promise<Finding> {
+  const { url } = options as { url?: unknown };
+  if (typeof url !== 'string') return notChecked(check, `${connector}: ${detail}`);
+  try {
+    await reach(url);
+    return notChecked(check, `${connector}: ${detail}; somebody listens at its address`);
+  } catch (error) {
+    if (!(error instanceof OutboundError)) throw error;
+    return problem(check, `${connector}: ${error.message}`, 'is the app up? look at url in its options');
+  }
 }
 
 /** Whether anybody is assigned, and has an account by the identifier that the app knows people by. */

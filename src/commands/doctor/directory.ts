@@ -28,7 +28,10 @@ export async function checkDirectory({ id, scim, trusts }: TenantSettings, direc
   const newest = Math.max(...people.sample.map(({ resource }) => Date.parse(resource.meta.lastModified)));
   const groups = await directory.groups.count(id);
   const changed = `${counted(people.users, 'user')} and ${counted(groups, 'group')}; newest change seen ${day(newest)}`;
-  return [ok(check, changed), ...trusts.map((trust) => checkIdentifiers(id, trust, people))];
+  return [
+    ok(check, changed),
+    ...trusts.filter(({ enabled }) => enabled).map((trust) => checkIdentifiers(id, trust, people)),
+  ];
 }
 
 /** Whether what Okta says as Issuer and Subject can be anybody. */

@@ -101,7 +101,9 @@ async function examineParts(
 
   const keys = Promise.all(
     tenants.flatMap(({ id, trusts }) =>
-      trusts.map((trust) => look(`keys ${id}/${trust.id}`, () => checkTrust(id, trust, dates.send))),
+      trusts
+        .filter(({ enabled }) => enabled)
+        .map((trust) => look(`keys ${id}/${trust.id}`, () => checkTrust(id, trust, dates.send))),
     ),
   );
   try {
@@ -109,7 +111,7 @@ async function examineParts(
       lookIn('gateways', ({ redis }) => checkProcesses(redis, PREFIX, config)),
       lookIn('intake', ({ redis }) => checkIntake(redis, PREFIX, settings.alerts.overdueAfter)),
       lookIn('data keys', ({ redis }) => checkDataKeys(config, redis, PREFIX)),
-      look('public URL', () => checkPublicUrl(publicUrl, ids)),
+      look('public URL', () => checkPublicUrl(publicUrl, ids, signingKeys)),
       lookIn('clock', async ({ redis }) => checkClock('Redis', await aheadOf(redis))),
       keys.then(() => [...dates.ahead].map(([host, ahead]) => checkClock(host, ahead))),
       keys.then((found) => found.flat()),
@@ -120,7 +122,7 @@ async function examineParts(
       ),
       examineApps(
         tenants,
-        { publicUrl, now: () => new Date(), send: outbound.send, signingKeys },
+        { publicUrl, now: () => new Date(), send: outbound.send, reach: outbound.reach, signingKeys },
         { look, lookIn, peopleOf, overdueAfterMs: settings.alerts.overdueAfter },
       ),
       lookIn('audit trail', ({ redis }) =>

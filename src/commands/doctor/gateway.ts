@@ -3,6 +3,7 @@ import type { Config } from '../../config.js';
 import { readKeyUse } from '../../data-key-use.js';
 import { createOutbound, OutboundError, type OutboundRequest, type OutboundResponse } from '../../outbound/outbound.js';
 import { readPeerCertificate } from '../../outbound/peer-certificate.js';
+import type { SigningKeys } from '../../outbound/signing-keys.js';
 import type { RedisClient } from '../../redis.js';
 import { endpoints } from '../../revocation/trust.js';
 import { day, daysUntil, type Finding, notChecked, ok, problem, warning } from './finding.js';
@@ -41,7 +42,11 @@ export async function checkProcesses(redis: RedisClient, prefix: string, read: R
 type Ask = (path: string, request?: OutboundRequest) => Promise<OutboundResponse>;
 
 /** Asked of each tenant: a request without a token, which is refused and written into the audit trail. */
-export async function checkPublicUrl(publicUrl: string, tenants: readonly string[]): Promise<Finding[]> {
+export async function checkPublicUrl(
+  publicUrl: string,
+  tenants: readonly string[],
+  ours: Pick<SigningKeys, 'jwks'>,
+): Promise<Finding[]> {
   // Seen from here, our own address may be a private one.
   const outbound = createOutbound({ allowNetworks: ['0.0.0.0/0', '::/0'] });
   const ask: Ask = (url, request) => outbound.send(url, { timeoutMs: ANSWER_WITHIN_MS, ...request });
@@ -61,7 +66,11 @@ export async function checkPublicUrl(publicUrl: string, tenants: readonly string
         unlessSilent(`metadata ${tenant}`, (check) => checkMetadata(check, publicUrl, tenant, ask)),
       ]),
     );
-    return [...certificate, ready, ...(await Promise.all(answers)).flat()];
+    const whose =
+      ours.jwks.keys.length > 0
+        ? [await unlessSilent('public URL', (check) => checkWhose(check, publicUrl, ours, ask))]
+        : [];
+    return [...certificate, ready, ...whose, ...(await Promise.all(answers)).flat()];
   } finally {
     await outbound.close();
   }
@@ -94,6 +103,18 @@ async function checkReady(publicUrl: string, ask: Ask): Promise<Finding> {
     if (!(error instanceof OutboundError)) throw error;
     return notChecked(check, error.message);
   }
+}
+
+/** Another gateway, with another Redis, answers like ours; but it has other keys. */
+async function checkWhose(check: string, publicUrl: string, { jwks }: Pick<SigningKeys, 'jwks'>, ask: Ask) {
+  const { status, body } = await ask(`${publicUrl}/.well-known/jwks.json`);
+  const shown = (jsonOf(body) as { keys?: { n?: unknown }[] } | undefined)?.keys;
+  if (status !== 200 || !Array.isArray(shown)) {
+    return notChecked(check, 'whether the gateway there is ours, which its signing keys would tell');
+  }
+  if (jwks.keys.some(({ n }) => shown.some((key) => key?.n === n))) return ok(check, 'shows our signing keys');
+  const what = 'another gateway answers there: it has none of the keys of DATA_DIR/signing-keys.json';
+  return problem(check, what, 'mend publicUrl or what stands in front, or give all gateways the same file');
 }
 
 async function checkEndpoint(check: string, publicUrl: string, tenant: string, ask: Ask): Promise<Finding> {

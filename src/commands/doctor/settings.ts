@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseDocument, visit } from 'yaml';
 import type { Config } from '../../config.js';
+import { endpoints } from '../../revocation/trust.js';
 import type { TenantSettings } from '../../settings.js';
 import { type Finding, ok, problem, warning } from './finding.js';
 
@@ -22,7 +23,7 @@ export function checkSettings(config: Config, tenants: readonly TenantSettings[]
     settings.alerts.webhook
       ? ok('alerts', 'a webhook is told of what fails')
       : warning('alerts', 'nobody is told when a revocation fails', 'set alerts.webhook'),
-    ...tenants.flatMap(checkTenant),
+    ...tenants.flatMap((tenant) => checkTenant(tenant, settings.publicUrl)),
   ];
 }
 
@@ -34,7 +35,7 @@ function checkOperators(adminToken: string | undefined, { oidc }: Config['settin
   return warning('operators', `ADMIN_TOKEN is not set: ${open}`, 'set it: `openssl rand -hex 24` makes one');
 }
 
-function checkTenant({ id, trusts, apps }: TenantSettings): Finding[] {
+function checkTenant({ id, trusts, apps }: TenantSettings, publicUrl: string): Finding[] {
   const off = trusts.filter(({ enabled }) => !enabled).map((trust) => trust.id);
   const check = `tenant ${id}`;
   const findings: Finding[] = [];
@@ -42,6 +43,12 @@ function checkTenant({ id, trusts, apps }: TenantSettings): Finding[] {
   if (off.length > 0) {
     const requests = `its requests are answered 403 (${off.join(', ')})`;
     findings.push(warning(check, `a trust is disabled: ${requests}`, 'take out `enabled: false`, or the trust'));
+  }
+  const ours = endpoints(publicUrl, id);
+  for (const { id: trust, audiences } of trusts.filter(({ enabled }) => enabled)) {
+    if (audiences.length === 0 || audiences.some((audience) => ours.includes(audience))) continue;
+    const what = `audiences of ${trust} lack the endpoint: a JWT of Okta, made for ${ours[0]}, is answered 401`;
+    findings.push(warning(check, what, 'add it, or take audiences out'));
   }
   if (apps.length === 0) findings.push(warning(check, 'has no apps: a revocation logs out nowhere', 'add one'));
   return findings.length > 0 ? findings : [ok(check, `trusts: ${trusts.length}, apps: ${apps.length}`)];
