@@ -74,7 +74,7 @@ describe('who is refused', () => {
 
   it.each([
     ['an unknown parameter', 'trust=okta', 'trust is unknown.'],
-    ['an unknown event', 'event=account.deleted', /^event: .*"revocation\.accepted"\|/],
+    ['an unknown event', 'event=account.deleted', /^event: it is one of revocation\.accepted, .*[^,]$/],
     ['a date without time', 'since=2026-06-01', 'since: write it as 2026-06-01T12:00:00Z.'],
     ['words for a date', 'until=yesterday', 'until: write it as 2026-06-01T12:00:00Z.'],
     ['an end before the beginning', 'since=2026-06-02T00:00:00Z&until=2026-06-01T00:00:00Z', /^since: it is later/],

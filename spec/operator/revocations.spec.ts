@@ -185,8 +185,8 @@ describe('the list', () => {
 
   it.each([
     ['an unknown parameter', 'tenannt=acme', 'tenannt is unknown.'],
-    ['an unknown state', 'state=gone', /^state: .*"waiting"\|.*"failed"/],
-    ['an unknown status', 'status=done', /^status: .*"pending"\|"completed"\|"failed"/],
+    ['an unknown state', 'state=gone', /^state: it is one of waiting, .*failed/],
+    ['an unknown status', 'status=done', /^status: it is one of pending, completed, failed\.$/],
     ['a date without time', 'since=2026-06-01', 'since: write it as 2026-06-01T12:00:00Z.'],
     ['words for a date', 'since=yesterday', 'since: write it as 2026-06-01T12:00:00Z.'],
     ['a cursor that is none', 'cursor=12345', 'cursor: it is the cursor of the answer before.'],

@@ -10,6 +10,7 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown): z.output<
   const wrong = parsed.error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => `${name} is unknown`);
     const name = issue.path.join('.');
+    if (issue.code === 'invalid_value') return [`${name}: it is one of ${issue.values.join(', ')}`];
     return name === '' ? [] : [`${name}: ${issue.message}`];
   });
   throw new RequestError(
