@@ -149,13 +149,20 @@ describe('an app that was not reached', () => {
     const path = pathOf(await logOutEverywhere('ada'));
     const failed = await until(path, (visit) => words(visit).includes('intranet failed'));
     expect(rowsOf(failed)[0]).toMatch(
-      /✕ failed \| 1 \| .*ms \| Reason: refused, the app’s to mend1 failed call.* \| Retry$/,
+      /✕ failed \| 1 \| [\d.]+ m?s \| Reason: refused, the app’s to mend1 failed call.* \| Retry$/,
     );
+    expect(failed.page.querySelectorAll('details li')).toHaveLength(1);
     const row = appIn(await browser.get('/console/apps'), 'default/intranet');
     expect(row).toMatch(/^intranet default, webhook \| … moving \| 0 \| 0 \| ✕ \d+ \| /);
     const list = await until('/console?status=failed', (visit) => rowsOf(visit).length > 0);
     expectVisit('showRevocations', 200, list);
-    expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| 00u1operator, by hand \| .* \| 1 of 2, intranet failed$/);
+    expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| 00u1operator, by hand \| .* \| 1 of 2 ✕ 1, intranet failed$/);
+    const parts = list.page.querySelector('tbody svg')?.querySelectorAll('rect') ?? [];
+    expect(parts.map((one) => `${one.classNames} ${one.getAttribute('x') ?? 0} ${one.getAttribute('width')}`)).toEqual([
+      'good 0 1',
+      'bad 1 1',
+      'under-way 2 0',
+    ]);
 
     intranet.answerWith(answer(204));
     const asked = await press(failed, 'Retry intranet', false);
@@ -169,6 +176,26 @@ describe('an app that was not reached', () => {
     expect((await gateway.audit()).filter(({ event }) => event === 'job.retried').at(-1)).toMatchObject({
       ...{ operator: '00u1operator', app: 'intranet' },
     });
+  });
+
+  it('is found by a press on how many there are, also while another app is still to be told', async () => {
+    await browser.post('/console/apps/default/wiki/pause');
+    intranet.answerWith(answer(400));
+    const path = pathOf(await logOutEverywhere('ada'));
+    await until(path, (visit) => words(visit).includes('intranet failed'));
+    const revocation = path.split('?')[0];
+    const pressed = async (page: string, selector: string) => {
+      const href = (await browser.get(page)).page.querySelector(selector)?.getAttribute('href') ?? '';
+      return (await browser.get(href)).page
+        .querySelectorAll('tbody td:first-child a')
+        .map((a) => a.getAttribute('href'));
+    };
+    expect(await pressed('/console', 'ul.figures li:nth-child(3) a')).toContain(revocation);
+    expect(await pressed('/console', 'ul.figures li:nth-child(1) a')).toEqual([revocation]);
+    expect(await pressed('/console/apps', '[href*=app=intranet]')).toContain(revocation);
+    expect(rowsOf(await browser.get('/console?app=wiki&state=waiting'))).toHaveLength(1);
+    await browser.post('/console/apps/default/wiki/resume');
+    await until(path, (visit) => words(visit).includes('1 of 2 apps'));
   });
 
   it('can be retried for everybody at once, and so can all apps of one revocation', async () => {
@@ -231,9 +258,9 @@ describe('an app', () => {
     ]);
     expectVisit('resumeAppFromConsole', 303, await press(apps, 'Resume default/intranet', false));
     await until(path, (visit) => words(visit).includes('completed'));
-    expect((await gateway.audit()).filter(({ event = '' }) => event.startsWith('app.'))).toMatchObject([
-      { event: 'app.paused', operator: '00u1operator' },
-      { event: 'app.resumed', operator: '00u1operator' },
+    expect((await gateway.audit()).filter(({ event = '' }) => event.startsWith('app.')).slice(-2)).toMatchObject([
+      { event: 'app.paused', operator: '00u1operator', app: 'intranet' },
+      { event: 'app.resumed', operator: '00u1operator', app: 'intranet' },
     ]);
   });
 
@@ -247,7 +274,9 @@ describe('an app', () => {
   it('is checked, and there is none but those of the settings', async () => {
     const checked = await press(await browser.get('/console/apps'), 'Check default/intranet');
     expectVisit('checkAppFromConsole', 200, checked);
-    expect(words(checked)).toContain('no problem found');
+    // A webhook has no call that changes nothing.
+    expect(words(checked)).toContain('‖ not checkablenothing to ask');
+    expect(checked.page.querySelector('.good')).toBeNull();
     for (const [action, operation] of [
       ['pause', 'pauseAppFromConsole'],
       ['resume', 'resumeAppFromConsole'],
@@ -256,6 +285,48 @@ describe('an app', () => {
     ] as const) {
       expectVisit(operation, 404, await browser.post(`/console/apps/acme/intranet/${action}`));
     }
+  });
+});
+
+describe('the field for a person', () => {
+  beforeAll(async () => {
+    for (const name of ['one', 'other']) {
+      const person = { userName: name === 'one' ? 'twin' : name, externalId: name === 'one' ? name : 'twin' };
+      ids[name] = (await gateway.directory.put('default', person)).user.id;
+    }
+  });
+
+  it.each(['/console', '/console/audit'])('takes any identifier of the person [%s]', async (page) => {
+    for (const identifier of ['ada', 'ADA@example.com', 'ada at Okta', ids.ada ?? '']) {
+      const visit = await browser.get(`${page}?${new URLSearchParams({ user: identifier })}`);
+      expect(rowsOf(visit).length).toBeGreaterThan(0);
+      for (const row of rowsOf(visit)) expect(row).toMatch(/ \| ada \| /);
+      const person = visit.page.querySelector('tbody td[data-label=Person] a');
+      expect(person?.getAttribute('href')).toBe(`/console/users/${ids.ada}?tenant=default`);
+    }
+  });
+
+  it.each(['/console', '/console/audit'])('says so where nobody, or not one alone, has it [%s]', async (page) => {
+    const nobody = await browser.get(`${page}?user=nobody@example.com`);
+    expect(rowsOf(nobody)).toEqual([]);
+    expect(nobody.page.querySelector('.notice')?.text).toBe(
+      'Nobody in the directory has the identifier nobody@example.com.',
+    );
+    const several = await browser.get(`${page}?tenant=default&user=twin&app=wiki`);
+    const links = several.page.querySelectorAll('.notice a').map((one) => one.getAttribute('href'));
+    expect(new Set(links)).toEqual(
+      new Set([ids.one, ids.other].map((id) => `${page}?tenant=default&user=${id}&app=wiki`)),
+    );
+    expect(rowsOf(several)).toEqual([]);
+    expectVisit(page === '/console' ? 'showRevocations' : 'showAudit', 400, await browser.get(`${page}?user=a&user=b`));
+  });
+
+  it('finds what is kept of an id of which the directory knows nothing any more', async () => {
+    const trail = `${gateway.prefix}:{acme}:audit`;
+    await gateway.redis.xadd(trail, '*', 'entry', 'event=account.revoked&tenant=acme&user=777&app=first');
+    const visit = await browser.get('/console/audit?tenant=acme&user=777');
+    expect(rowsOf(visit)).toEqual([expect.stringMatching(/ \| account\.revoked \| 777 \| first \| /)]);
+    expect(visit.page.querySelector('.notice')?.text).toContain('Nobody in the directory');
   });
 });
 
@@ -276,6 +347,7 @@ describe('every value stays text', () => {
     ['something unknown', 400, () => `/console?${query}=1`],
     ['entries of nobody', 200, () => `/console/audit?user=${query}&app=${query}&revocationId=${query}`],
     ['entries of no event', 400, () => `/console/audit?event=${query}`],
+    ['revocations with an app in no state', 400, () => `/console?state=${query}`],
     ['a page that there is not', 404, () => `/console/${query}`],
     ['apps', 200, () => `/console/apps?done=${query}`],
     ['what every object has', 200, () => '/console/apps?done=constructor'],
@@ -367,6 +439,20 @@ describe('a page', () => {
     const next = await browser.get(first.page.querySelector('.next a')?.getAttribute('href') ?? '');
     expect(rowsOf(next)).toHaveLength(3);
     expect(next.page.querySelector('.next')).toBeNull();
+  });
+
+  it('says how far back it has looked where there is more', async () => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' };
+    for (let count = 0; count < 51; count += 1) {
+      const body = JSON.stringify({ tenant: 'acme', userName: 'lin' });
+      expect((await fetch(`${gateway.url}/api/revocations`, { method: 'POST', headers, body })).status).toBe(202);
+    }
+    for (const page of ['/console', '/console/audit']) {
+      const visit = await until(`${page}?tenant=acme`, (one) => one.page.querySelector('.next') !== null);
+      expect(visit.page.querySelector('.next')?.text).toMatch(/^Looked back to \d{4}-\d\d-\d\d .* UTC\. Older /);
+      const narrowed = await browser.get(`${page}?tenant=acme&app=none`);
+      expect(rowsOf(narrowed)).toEqual([]);
+    }
   });
 
   it('says so where Redis is away, and what a form asked for is not done', async () => {

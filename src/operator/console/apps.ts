@@ -1,5 +1,6 @@
 /** `/console/apps`: whether each app is called, what waits for it, and what an operator can do about it. */
 import { Router } from 'express';
+import type { Check } from '../../connectors/connector.js';
 import { type AppAction, type Apps, appActions } from '../apps.js';
 import { operatorIn } from '../authenticate.js';
 import { ago, button, type Html, html, moment, type Row, sendPage, stateOf, table } from './layout.js';
@@ -42,7 +43,7 @@ export function createAppsPages({ apps, now }: AppsPagesDependencies): Router {
       res,
       { title: `Check of ${nameOf(req.params)}`, section: '/console/apps' },
       html`
-        <p class="lead">${check.ok ? stateOf('good', 'no problem found') : stateOf('bad', 'it would not work')}</p>
+        <p class="lead">${outcomeOf(check)}</p>
         <p>${check.ok ? check.detail : check.problem}</p>
         <p><a href=${pathOfApp(req.params)}>Back to the apps</a></p>
       `,
@@ -50,6 +51,11 @@ export function createAppsPages({ apps, now }: AppsPagesDependencies): Router {
   });
 
   return router;
+}
+
+function outcomeOf(check: Check): Html {
+  if (!check.ok) return stateOf('bad', 'it would not work');
+  return check.unasked ? stateOf('stopped', 'not checkable') : stateOf('good', 'no problem found');
 }
 
 const nameOf = ({ tenant, app }: Place) => `${tenant}/${app}`;
@@ -91,13 +97,14 @@ const lanes = {
 function row(lane: Shown, now: number): Row {
   const { tenant, app, connector, waiting, active, retrying, failed, oldestAcceptedAt } = lane;
   const path = `/console/apps/${tenant}/${app}`;
+  const failedPath = `/console?${new URLSearchParams({ tenant, app, state: 'failed' })}`;
   const about = nameOf(lane);
   return [
     html`<div id=${about}><b>${app}</b> <span class="fine">${tenant}, ${connector}</span></div>`,
     inWords(lane),
     waiting + active,
     retrying,
-    failed === 0 ? 0 : stateOf('bad', String(failed)),
+    failed === 0 ? 0 : html`<a href=${failedPath}>${stateOf('bad', String(failed))}</a>`,
     oldestAcceptedAt === undefined ? 'nothing' : ago(oldestAcceptedAt, now),
     html`<div>
       ${lane.state === 'paused' ? button(`${path}/resume`, 'Resume', about) : button(`${path}/pause`, 'Pause', about)}

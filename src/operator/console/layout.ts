@@ -135,11 +135,14 @@ export function nextPage(
   query: Record<string, unknown>,
   cursor: string | undefined,
   label: string,
+  /** In ISO 8601. */
+  lookedBackTo?: string,
 ): Html | undefined {
   if (cursor === undefined) return undefined;
   const same = Object.entries(query).filter((pair): pair is [string, string] => typeof pair[1] === 'string');
   const next = new URLSearchParams([...same.filter(([name]) => name !== 'cursor'), ['cursor', cursor]]);
-  return html`<p class="next"><a href=${`${path}?${next}`}>${label}</a></p>`;
+  const looked = lookedBackTo !== undefined && [html`Looked back to ${moment(lookedBackTo)}. `];
+  return html`<p class="next">${looked}<a href=${`${path}?${next}`}>${label}</a></p>`;
 }
 
 /** What a form leaves empty was not asked. */

@@ -9,6 +9,7 @@ import { createNamesOf } from './names.js';
 import { createRevocationPage } from './revocation.js';
 import { createRevocationsPage, type RevocationsPageDependencies } from './revocations.js';
 import { createSignInRouter, type SignInDependencies } from './sign-in.js';
+import { createWhoIs } from './sought.js';
 import { stylesheet } from './stylesheet.js';
 import { createUserPage, type UserPageDependencies } from './user.js';
 import { createUsersPage } from './users.js';
@@ -24,14 +25,18 @@ const CONTENT_SECURITY_POLICY = [
 
 export type ConsoleDependencies = SignInDependencies &
   AppsPagesDependencies &
-  AuditPageDependencies &
+  Omit<AuditPageDependencies, 'namesOf' | 'whoIs'> &
   UserPageDependencies &
-  Omit<RevocationsPageDependencies, 'namesOf'> & { authenticate: Authenticate; users: Pick<Users, 'find'> };
+  Omit<RevocationsPageDependencies, 'namesOf' | 'whoIs'> & { authenticate: Authenticate; users: Pick<Users, 'find'> };
 
 export function createConsoleRouter(dependencies: ConsoleDependencies): Router {
   const { authenticate } = dependencies;
   const router = Router();
-  const pages = { ...dependencies, namesOf: createNamesOf(dependencies.users) };
+  const pages = {
+    ...dependencies,
+    namesOf: createNamesOf(dependencies.users),
+    whoIs: createWhoIs(dependencies.users, dependencies.settings),
+  };
 
   router.use('/console', (_req, res, next) => {
     res.set({

@@ -66,6 +66,7 @@ td:has(:target) { background: var(--raised); }
 ul.told li { margin-bottom: 0.35rem; }
 .state { white-space: nowrap; font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .under-way { color: var(--wait); } .stopped { color: var(--stop); }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 svg.bar { display: block; width: 100%; min-width: 6rem; height: 0.6rem; background: var(--raised); border: 1px solid var(--line); border-radius: 2px; }
 svg.bar rect { fill: currentColor; }
 [role='alert'], .notice { padding: 0.6rem 0.9rem; border: 1px solid var(--line); border-left: 5px solid var(--wait); background: var(--raised); border-radius: 4px; }
