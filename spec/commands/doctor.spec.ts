@@ -1,10 +1,12 @@
 /** `doctor` beside a real gateway: all is well, then one thing at a time is broken, and its line says so. */
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { Queue, UnrecoverableError, Worker } from 'bullmq';
 import { createSealer } from '../../src/audit/seal.js';
 import { auditKey } from '../../src/audit.js';
 import { checkSettings } from '../../src/commands/doctor/settings.js';
@@ -382,6 +384,22 @@ describe('says what is wrong with the processes that run', () => {
       'what was not looked at',
       /^not checked data keys: whether what is sealed opens beyond the first 20,000 of 20,\d\d\d keys$/,
     ],
+    [
+      'nobody of those looked at has an identifier',
+      /^warning identifiers many\/okta: none of 200 users looked at has externalId: req/,
+    ],
+    [
+      'nobody of a group has an account',
+      /^problem assigned many\/middle: none of 1 who are assigned has email, by which/,
+    ],
+    [
+      'nobody of those looked at has one',
+      /^warning assigned many\/wide: none of 200 who are assigned has externalId, .* looked at: /,
+    ],
+    [
+      'what was given up, and why',
+      /^problem queue many\/given-up: 1 call failed for good, the last one so: discourse: POST answered 422; 0 calls .* → me/,
+    ],
     ['a trail without a checkpoint', /^problem audit default: nothing in it is sealed → is a worker running\?/],
     ['one that has not been sealed lately', /^problem audit acme: not sealed since \S+Z → is a worker running\?/],
   ];
@@ -391,7 +409,20 @@ describe('says what is wrong with the processes that run', () => {
     const elsewhere = { REDIS_URL: `${redis.url}/1` };
     const admin = redis.admin.duplicate({ db: 1 });
     const parts = { trusts: [trust('okta')], apps: [app('forum')] };
-    const settings = { ...good(), tenants: ['default', 'acme'].map((id) => ({ id, ...parts })) };
+    const many = {
+      trusts: [trust('okta', { identifiers: ['externalId'] })],
+      apps: [
+        app('middle', { assignedTo: { groups: ['Middle'] } }),
+        app('wide', { account: 'externalId' }),
+        app('given-up', { account: 'userName' }),
+      ],
+    };
+    const tenants = [
+      { id: 'default', ...parts },
+      { id: 'acme', ...parts },
+      { id: 'many', ...many },
+    ];
+    const settings = { ...good(), tenants };
     const folder = folderOf(settings);
     const file = join(folder, 'universal-logout.yaml');
     const { settingsDigest } = readConfig({ CONFIG_FILE: file });
@@ -404,6 +435,19 @@ describe('says what is wrong with the processes that run', () => {
     const restarted = tellDataKeys(admin, 'ul', createDataKeys([key]), { roles: ['api'], settings: newer });
     const ada = { userName: 'ada', externalId: '00u1ada', emails: ['ada@example.com'] };
     await Promise.all(['default', 'acme'].map((tenant) => api.directory.put(tenant, ada)));
+    const putMany = (from: number) =>
+      Promise.all(Array.from({ length: 100 }, (_, n) => api.directory.put('many', { userName: `user${from + n}` })));
+    await putMany(0);
+    await api.directory.put('many', { userName: 'middle', externalId: '00u1middle', groups: ['Middle'] });
+    await putMany(100);
+    const name = appQueue('many', 'given-up');
+    const queue = new Queue(name, { connection: admin, prefix: 'ul' });
+    await queue.add('call', {});
+    const worker = new Worker(name, () => Promise.reject(new UnrecoverableError('discourse: POST answered 422')), {
+      ...{ connection: admin, prefix: 'ul' },
+    });
+    await once(worker, 'failed');
+    await Promise.all([worker.close(), queue.close()]);
     const { dataDir } = api.config;
     const ago = (minutes: number) => Date.now() - minutes * 60_000;
     const revocation = { revocationId: 'rev_1', tenant: 'default', trust: 'okta', user: 'u1', via: [], accounts: [] };

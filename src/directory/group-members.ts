@@ -98,6 +98,9 @@ export function createGroupMembers(redis: RedisClient, prefix: string, { graceMs
     write,
 
     of: (tenant: string, id: string): Promise<string[]> => redis.smembers(membersKey(tenant, id)),
+    /** So many at most, whichever. */
+    some: (tenant: string, id: string, limit: number): Promise<string[]> =>
+      redis.srandmember(membersKey(tenant, id), limit),
     count: (tenant: string, id: string): Promise<number> => redis.scard(membersKey(tenant, id)),
 
     /** Which of these users are in each of these groups, in one round trip. */

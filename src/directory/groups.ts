@@ -109,6 +109,7 @@ export function createGroups(redis: RedisClient, prefix: string, { graceMs, now 
     get,
     changeMembers,
     members: membership.of,
+    someMembers: membership.some,
     memberCount: membership.count,
     presentIn: membership.presentIn,
 

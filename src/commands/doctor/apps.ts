@@ -5,16 +5,19 @@ import { registry } from '../../connectors/registry.js';
 import { isAssigned } from '../../directory/assignment.js';
 import type { Directory } from '../../directory/directory.js';
 import { identifierOf, type User } from '../../directory/user.js';
+import { appQueue } from '../../fanout/job.js';
 import type { Lanes } from '../../fanout/lanes.js';
 import { type Outbound, OutboundError } from '../../outbound/outbound.js';
+import type { RedisClient } from '../../redis.js';
 import type { AppSettings } from '../../settings.js';
 import type { People } from './directory.js';
 import { counted, type Finding, notChecked, ok, problem, warning } from './finding.js';
+import { failuresIn } from './queues.js';
 
 const CHECK_WITHIN_MS = 10_000;
 /** What it takes to say so. */
 const GRACE_MS = 500;
-const NAMES_LOOKED_AT = 100;
+const LOOKED_AT = 100;
 
 export type AppCheckContext = Omit<CheckCall, 'signal'> & Pick<Outbound, 'reach'>;
 
@@ -69,7 +72,9 @@ export async function checkAssigned(
   const counts = await Promise.all(
     named.map(async (name) => {
       const group = await directory.groups.named(tenant, name);
-      return { name, members: group && (await directory.groups.memberCount(tenant, group.id)) };
+      if (!group) return { name };
+      const some = await directory.groups.someMembers(tenant, group.id, LOOKED_AT);
+      return { name, some, members: await directory.groups.memberCount(tenant, group.id) };
     }),
   );
   const missing = counts.filter(({ members }) => members === undefined).map(({ name }) => name);
@@ -83,50 +88,61 @@ export async function checkAssigned(
   if (empty.length > 0)
     return warning(check, `nobody is in ${empty.join(', ')}`, 'push its members, or mend assignedTo');
   const byName = assignedTo === 'everyone' ? [] : await usersNamed(tenant, assignedTo.users ?? [], directory);
-  const all = new Map([...sample, ...byName].map((user) => [user.resource.id, user]));
+  const ids = [...new Set(counts.flatMap(({ some = [] }) => some))];
+  const lookups = ids.map((value) => ({ kind: 'id' as const, value }));
+  const members = lookups.length > 0 ? (await directory.users.find(tenant, lookups)).flat() : [];
+  const all = new Map([...sample, ...byName, ...members].map((user) => [user.resource.id, user]));
   const assigned = [...all.values()].filter((user) => isAssigned(user, assignedTo));
   const looked = `of ${counted(all.size, 'user')} looked at`;
   if (assigned.length === 0) {
-    if (named.length > 0) return ok(check, counts.map(({ name, members }) => `${members} in ${name}`).join(', '));
     return warning(check, `none ${looked} is assigned`, 'mend assignedTo; see `users show NAME --explain`');
   }
   const accounts = assigned.filter(({ resource }) => identifierOf(resource, account) !== undefined).length;
   if (accounts === 0) {
     const what = `none of ${assigned.length} who are assigned has ${account}, by which it knows its users`;
-    return problem(check, `${what}: a revocation skips this app`, 'provision it, or mend account');
+    const todo = 'provision it, or mend account';
+    const onlyGroups = assignedTo !== 'everyone' && !assignedTo.users && !assignedTo.attribute;
+    const isAll = sample.length >= users || (onlyGroups && counts.every(({ members = 0 }) => members <= LOOKED_AT));
+    if (!isAll) return warning(check, `${what}, of those looked at: a revocation skips this app for them`, todo);
+    return problem(check, `${what}: a revocation skips this app`, todo);
   }
   return ok(check, `${assigned.length} ${looked} assigned, ${accounts} with ${account}`);
 }
 
 async function usersNamed(tenant: string, names: readonly string[], { users }: Directory): Promise<User[]> {
-  const some = names.slice(0, NAMES_LOOKED_AT);
+  const some = names.slice(0, LOOKED_AT);
   const lookups = (['userName', 'externalId'] as const).flatMap((kind) => some.map((value) => ({ kind, value })));
   return lookups.length > 0 ? (await users.find(tenant, lookups)).flat() : [];
 }
 
 /** Whether it is paused or held, and what failed or waits too long. */
-export async function checkLane(tenant: string, app: string, lanes: Lanes, overdueAfterMs: number): Promise<Finding> {
+export async function checkLane(
+  { tenant, app, overdueAfterMs }: { tenant: string; app: string; overdueAfterMs: number },
+  { lanes, redis, prefix }: { lanes: Lanes; redis: RedisClient; prefix: string },
+): Promise<Finding> {
   const check = `queue ${tenant}/${app}`;
   const { state, why, waiting, retrying, failed, since, oldestAcceptedAt } = await lanes.read({ tenant, app });
+  const reasons = await failuresIn({ redis, prefix, name: appQueue(tenant, app) });
   const path = `/api/apps/${tenant}/${app}`;
+  const todo = `mend that, then POST ${path}/retry`;
   const jobs = `${counted(waiting + retrying, 'call')} waiting`;
   const from = since === undefined ? '' : ` since ${new Date(since).toISOString().slice(0, 16)}Z`;
   if (state === 'held') {
+    const last = reasons.retrying ?? reasons.failed;
     const reason = why === 'auth' ? 'the app refuses our credentials' : 'most calls failed';
-    return problem(check, `held${from}: ${reason}; ${jobs}`, `mend what the app's line says, then POST ${path}/retry`);
+    return problem(check, `held${from}: ${reason}${last === undefined ? '' : ` (${last})`}; ${jobs}`, todo);
   }
-  if (state === 'paused') return warning(check, `paused by an operator${from}; ${jobs}`, `POST ${path}/resume`);
-  if (failed > 0)
-    return warning(
-      check,
-      `${counted(failed, 'call')} failed for good; ${jobs}`,
-      `mend the reason, then POST ${path}/retry`,
-    );
+  const paused = `paused by an operator${from}`;
+  if (failed > 0) {
+    const what = `${counted(failed, 'call')} failed for good, the last one so: ${reasons.failed}; ${jobs}`;
+    return problem(check, state === 'paused' ? `${paused}; ${what}` : what, todo);
+  }
+  if (state === 'paused') return warning(check, `${paused}; ${jobs}`, `POST ${path}/resume`);
   if (oldestAcceptedAt !== undefined && Date.now() - oldestAcceptedAt > overdueAfterMs) {
     const minutes = Math.round((Date.now() - oldestAcceptedAt) / 60_000);
     return warning(
       check,
-      `${jobs}, the first for ${minutes} min`,
+      `${jobs}, the first for ${minutes} min${reasons.retrying === undefined ? '' : ` (${reasons.retrying})`}`,
       'GET /api/revocations says why; is a worker running?',
     );
   }

@@ -35,14 +35,15 @@ export async function checkDirectory({ id, scim, trusts }: TenantSettings, direc
 }
 
 /** Whether what Okta says as Issuer and Subject can be anybody. */
-function checkIdentifiers(tenant: string, { id, identifiers }: TrustSettings, { sample }: People): Finding {
+function checkIdentifiers(tenant: string, { id, identifiers }: TrustSettings, { users, sample }: People): Finding {
   const check = `identifiers ${tenant}/${id}`;
   const todo = 'provision the Okta user id as externalId, or name another identifier; see `users show NAME --explain`';
   const lacking = identifiers.filter((kind) => having(sample, kind) === 0);
   const looked = `of ${counted(sample.length, 'user')} looked at`;
   if (lacking.length === identifiers.length) {
-    const what = `none ${looked} has ${lacking.join(' or ')}: every request by Issuer and Subject is 404`;
-    return problem(check, what, todo);
+    const what = `none ${looked} has ${lacking.join(' or ')}`;
+    if (sample.length < users) return warning(check, `${what}: requests by Issuer and Subject are 404 for them`, todo);
+    return problem(check, `${what}: every request by Issuer and Subject is 404`, todo);
   }
   if (lacking[0] === identifiers[0]) {
     return warning(check, `none ${looked} has ${lacking[0]}, by which the trust looks first`, todo);

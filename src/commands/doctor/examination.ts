@@ -172,7 +172,9 @@ async function examineApps(tenants: readonly TenantSettings[], context: AppCheck
         await lookIn(`assigned ${name}`, async ({ directory }) =>
           checkAssigned(tenant, app, await peopleOf(directory, tenant), directory),
         ),
-        await lookIn(`queue ${name}`, ({ lanes }) => checkLane(tenant, app.id, lanes, overdueAfterMs)),
+        await lookIn(`queue ${name}`, ({ lanes, redis }) =>
+          checkLane({ tenant, app: app.id, overdueAfterMs }, { lanes, redis, prefix: PREFIX }),
+        ),
       );
     });
   }

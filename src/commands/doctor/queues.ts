@@ -1,4 +1,4 @@
-/** The queues that are no app's: what waits in them, since when, and why the last of it failed. */
+/** Queues as they stand, without a trace: what waits, since when, and why what failed did. */
 import { type JobType, Queue } from 'bullmq';
 import { INTAKE_QUEUE, type IntakeJob } from '../../fanout/job.js';
 import type { RedisClient } from '../../redis.js';
@@ -7,9 +7,11 @@ import { counted, type Finding, ok, problem, warning } from './finding.js';
 const WAITING: JobType[] = ['wait', 'prioritized', 'delayed'];
 const WAITS_TOO_LONG_MS = 60_000;
 
+export type Place = { redis: RedisClient; prefix: string; name: string };
+
 /** Opens it for as long as `look` takes, and leaves no trace. */
 async function withQueue<Data, Seen>(
-  { redis, prefix, name }: { redis: RedisClient; prefix: string; name: string },
+  { redis, prefix, name }: Place,
   look: (queue: Queue<Data>) => Promise<Seen>,
 ): Promise<Seen> {
   const queue = new Queue<Data>(name, {
@@ -25,6 +27,15 @@ async function withQueue<Data, Seen>(
   } finally {
     await queue.close();
   }
+}
+
+/** In words that name nobody: of the job that was given up last, and of the one that is tried again next. */
+export function failuresIn(place: Place): Promise<{ failed?: string | undefined; retrying?: string | undefined }> {
+  return withQueue(place, async (queue) => {
+    const jobs = await Promise.all([queue.getJobs(['failed'], 0, 0), queue.getJobs(['delayed'], 0, 0, true)]);
+    const [failed, retrying] = jobs.map(([job]) => job?.failedReason?.replace(/\n.*/s, ''));
+    return { failed, retrying };
+  });
 }
 
 /** Where what is accepted waits until a worker spreads it over its apps. */
