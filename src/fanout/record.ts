@@ -147,8 +147,12 @@ export function createRevocationRecords(redis: Redis, options: { prefix: string;
       return parseRecord(await redis.hgetall(keys(tenant).record(revocationId)));
     },
 
-    /** How many are not over. */
-    countOpen: (tenant: string): Promise<number> => redis.zcard(keys(tenant).open),
+    /** How many are not over, those that are overdue among them. */
+    async countOpen(tenant: string): Promise<number> {
+      const { open, overdue } = keys(tenant);
+      const [inTime, late] = await Promise.all([redis.zcard(open), redis.zcard(overdue)]);
+      return inTime + late;
+    },
 
     /** The newest first, of everybody or of `user`; `after` is the id of the last one on the page before. */
     async list(
