@@ -366,7 +366,11 @@ describe('with the ADMIN_TOKEN', () => {
   ])('nobody comes in with %s', async (_what, form) => {
     const visit = await browser.post('/console/sign-in', form as Record<string, string>);
     expectVisit('signInWithToken', 401, visit);
-    expect(visit.page.querySelector('[role=alert]')?.text).toBe('That is not the ADMIN_TOKEN.');
+    const alert = visit.page.querySelector('[role=alert]');
+    expect(alert?.text).toBe('That is not the ADMIN_TOKEN.');
+    const { autofocus, 'aria-describedby': describedBy } =
+      visit.page.querySelector('input[name=token]')?.attributes ?? {};
+    expect([autofocus, describedBy]).toEqual([expect.any(String), alert?.id]);
     await expectNobody();
     expect(await trail()).toEqual([{ event: 'operator.refused', operator: undefined, reason: 'wrong_token' }]);
     expect(visit.text).not.toContain(ADMIN_TOKEN.slice(0, -1));

@@ -15,10 +15,10 @@ export function signInForm({ ways: { token, issuer }, returnTo, withToken, mista
   if (token && (withToken || issuer === undefined)) {
     const back = path('/console/sign-in');
     return html`
-      ${mistake !== undefined && html`<p role="alert">${mistake}</p>`}
+      ${mistake !== undefined && html`<p role="alert" id="mistake">${mistake}</p>`}
       <form class="stack" method="post" action="/console/sign-in">
         <input type="hidden" name="returnTo" value=${returnTo} />
-        ${field('token', 'ADMIN_TOKEN', '', { type: 'password', autocomplete: 'current-password', required: true })}
+        ${field('token', 'ADMIN_TOKEN', '', { ...tokenField, ...(mistake !== undefined && mistaken) })}
         <button>Sign in</button>
       </form>
       ${issuer !== undefined && html`<p><a href=${back}>Sign in with ${hostOf(issuer)}</a></p>`}
@@ -30,6 +30,9 @@ export function signInForm({ ways: { token, issuer }, returnTo, withToken, mista
     ${token && html`<p class="fine">If it is out of reach: <a href=${path('/console/sign-in', { with: 'token' })}>break glass, with the ADMIN_TOKEN</a></p>`}
   `;
 }
+
+const tokenField = { type: 'password', autocomplete: 'current-password', required: true, autofocus: true };
+const mistaken = { 'aria-invalid': 'true', 'aria-describedby': 'mistake' };
 
 const nothingSet = (): Html => html`
   <p role="alert">Nobody can sign in yet: neither way in is set.</p>
