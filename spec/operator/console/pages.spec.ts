@@ -256,6 +256,9 @@ describe('an app', () => {
       '0 of the apps held, since they fail',
       '1 of the apps paused by hand',
     ]);
+    // As the watch over what takes too long does.
+    await gateway.redis.rename(`${gateway.prefix}:{default}:open`, `${gateway.prefix}:{default}:overdue`);
+    expect((await glance('/console'))[0]).toBe('1 pending');
     expectVisit('resumeAppFromConsole', 303, await press(apps, 'Resume default/intranet', false));
     await until(path, (visit) => words(visit).includes('completed'));
     expect((await gateway.audit()).filter(({ event = '' }) => event.startsWith('app.')).slice(-2)).toMatchObject([
@@ -413,6 +416,15 @@ describe('a page', () => {
     expect(visit.headers.get('cache-control')).toContain('immutable');
   });
 
+  it('has an icon, so that browsers look for none elsewhere', async () => {
+    const { page } = await browser.get('/console');
+    const visit = await createBrowser(gateway.url).get(
+      page.querySelector('link[rel=icon]')?.getAttribute('href') ?? '',
+    );
+    expectVisit('readIcon', 200, visit);
+    expect(parse(visit.text).querySelector('svg')?.getAttribute('viewBox')).toBe('0 0 32 32');
+  });
+
   it('has one heading, a label for every field and a name for every button', async () => {
     for (const path of [
       '/console',
@@ -466,6 +478,10 @@ describe('a page', () => {
       expectVisit('showRevocations', 503, visit);
       expect(visit.headers.get('retry-after')).toBe('5');
       expect(words(visit)).toContain('Redis is out of reach');
+      for (const path of ['/console?status=failed', '/console/sign-in']) {
+        const { page } = await other.get(path);
+        expect(page.querySelector('main a')?.toString()).toBe(`<a href="${path}">Try again</a>`);
+      }
       expectVisit('pauseAppFromConsole', 503, await other.post('/console/apps/default/intranet/pause'));
       expectVisit('signInWithToken', 503, await other.signInWithToken(ADMIN_TOKEN));
       // What is only begun needs nothing kept.

@@ -96,6 +96,10 @@ function row(entry: Entry, tenant: string, names: ReadonlyMap<string, string>): 
     user !== undefined && personOf(String(user), person, names),
     app ?? false,
     operator ?? trust ?? false,
-    [revocationId !== undefined && html`<a class="id" href=${revocation}>${revocationId}</a>`, ` ${rest.join(', ')}`],
+    [
+      revocationId !== undefined &&
+        html`<a class="id" href=${revocation} title=${revocationId}>${`${String(revocationId).slice(0, 12)}…`}</a>`,
+      ` ${rest.join(', ')}`,
+    ],
   ];
 }

@@ -5,6 +5,7 @@ import type { VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import { durationText } from '../../fanout/summary.js';
 import type { Settings } from '../../settings.js';
+import { iconPath } from './icon.js';
 import { stylesheetPath } from './stylesheet.js';
 
 /** What is put between the tags and into attributes of `html` is text; only what `html` has made is HTML. */
@@ -38,6 +39,7 @@ export function renderPage({ title, section, renewal }: Frame, operator: string 
       <meta name="viewport" content="width=device-width, initial-scale=1" />
       ${renewal && html`<meta http-equiv="refresh" content=${`${renewal.afterSeconds};url=?${renewal.query}`} />`}
       <title>${`${title} – Universal logout`}</title>
+      <link rel="icon" href=${iconPath} type="image/svg+xml" />
       <link rel="stylesheet" href=${stylesheetPath} />
     </head>
     <body>

@@ -5,6 +5,7 @@ import { RequestError } from '../../request-error.js';
 import type { Authenticate } from '../authenticate.js';
 import { type AppsPagesDependencies, createAppsPages } from './apps.js';
 import { type AuditPageDependencies, createAuditPage } from './audit.js';
+import { icon, iconPath } from './icon.js';
 import { createNamesOf } from './names.js';
 import { createRevocationPage } from './revocation.js';
 import { createRevocationsPage, type RevocationsPageDependencies } from './revocations.js';
@@ -50,6 +51,10 @@ export function createConsoleRouter(dependencies: ConsoleDependencies): Router {
 
   router.get('/console/console.css', (_req, res) => {
     res.set('cache-control', 'public, max-age=31536000, immutable').type('css').send(stylesheet);
+  });
+
+  router.get(iconPath, (_req, res) => {
+    res.set('cache-control', 'public, max-age=86400').type('svg').send(icon);
   });
 
   router.use(createSignInRouter(dependencies));

@@ -40,6 +40,7 @@ ul.figures b { display: block; font-size: 1.5rem; line-height: 1.2; }
 form.filters { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: end; margin-bottom: 1.25rem; }
 label { display: grid; gap: 0.2rem; font-size: 0.9rem; color: var(--quiet); }
 input, select, button { font: inherit; color: var(--text); background: var(--page); border: 1px solid var(--quiet); border-radius: 5px; padding: 0.35rem 0.6rem; min-width: 0; max-width: 100%; }
+form.filters select { max-width: 12rem; }
 form.filters :is(input, select, button) { height: 2.4rem; }
 button { cursor: pointer; background: var(--raised); }
 button:hover { border-color: var(--link); }
@@ -75,8 +76,10 @@ details ol { margin: 0.25rem 0; padding-left: 1.5rem; }
 @media (max-width: 44rem) {
   header, main { padding-left: 1rem; padding-right: 1rem; }
   .who { margin-left: 0; }
+  ul.figures { display: grid; grid-template-columns: 1fr 1fr; }
+  ul.figures li { max-width: none; min-width: 0; }
   form.filters { display: grid; grid-template-columns: 1fr 1fr; }
-  form.filters input, form.filters select { width: 100%; }
+  form.filters input, form.filters select { width: 100%; max-width: none; }
   table, caption, tbody, tr, td { display: block; }
   td.none { display: none; }
   td { max-width: none; }
