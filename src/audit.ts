@@ -41,7 +41,7 @@ export type AuditEntry = {
   attempt?: number | undefined;
   /** The run of a bulk revocation. */
   run?: string | undefined;
-  /** Who did it by hand: the OIDC `sub`, or `ADMIN_TOKEN`. */
+  /** Who did it by hand: `oidc:` and the OIDC `sub`, or `ADMIN_TOKEN`. */
   operator?: string | undefined;
 };
 

@@ -234,6 +234,12 @@ export function settingsSchema(connectors: readonly Connector<unknown>[]) {
             clientId: z.string().min(1),
             clientSecret: z.string().min(1),
             groups: z.array(z.string().min(1)).min(1).describe('Whoever is in one of them is an operator.'),
+            subjectIssuers: z
+              .array(z.string().min(1))
+              .default([])
+              .describe(
+                'Under which issuers the trusts know the same `sub`, for a universal logout. Empty: the issuer.',
+              ),
           })
           .optional()
           .describe(

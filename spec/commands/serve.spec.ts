@@ -367,6 +367,15 @@ it('names `universal-logout init` where there is no settings file', async () => 
   expect(stderr.trim().split('\n')).toHaveLength(1);
 });
 
+it('warns where a universal logout of operators would leave them signed in at the console', async () => {
+  const oidc = { issuer: 'https://login.example.com', clientId: '0oa9', clientSecret: 'a-secret', groups: ['SecOps'] };
+  const command = serve([], {}, { ...settings, operators: { oidc } });
+  await eventually(
+    () => command.output.stdout,
+    (text) => text.includes("a universal logout of an operator does not end the operator's console session"),
+  );
+});
+
 it.each([['both'], ['']])('knows no other role than api and worker [%j]', async (role) => {
   const { code, stderr } = await runCommand(['serve', '--role', role], { folder: createFolder(settings) });
   expect({ code, stderr }).toEqual({ code: 1, stderr: `--role is api or worker, not ${role}.\n` });

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { readConfig } from '../config.js';
 import { listen, openGateway, type Role } from '../gateway.js';
+import { whyOutOfReach } from '../operator/places.js';
 import { CommandError } from './command-error.js';
 
 const STOP_WITHIN_MS = 9_500;
@@ -47,6 +48,8 @@ export async function serve({ role }: { role?: string }): Promise<void> {
       'job data in Redis is not encrypted: set DATA_KEY to what `universal-logout data-key new` prints, the same in every process',
     );
   }
+  const outOfReach = whyOutOfReach(config.settings);
+  if (outOfReach !== undefined) gateway.logger.warn(outOfReach);
 }
 
 /** The error itself where no sentence would say more. */

@@ -120,7 +120,7 @@ describe('somebody is to be logged out', () => {
     const over = await until(path, (visit) => words(visit).includes('completed'));
     expectVisit('showRevocation', 200, over);
     expect(words(over)).toContain('2 of 2 apps');
-    expect(words(over)).toContain('00u1operator, by hand');
+    expect(words(over)).toContain('oidc:00u1operator, by hand');
     expect(rowsOf(over)).toEqual([expect.stringContaining('✓ revoked'), expect.stringContaining('✓ revoked')]);
     expect(over.page.querySelectorAll('tbody a').map((one) => one.getAttribute('href'))).toEqual([
       '/console/apps#default/intranet',
@@ -131,7 +131,7 @@ describe('somebody is to be logged out', () => {
     expect(renewalOf(over)).toBeUndefined();
     expect([intranet.calls.length, wiki.calls.length]).toEqual([1, 1]);
     const accepted = (await gateway.audit()).find(({ event }) => event === 'revocation.accepted');
-    expect(accepted).toMatchObject({ operator: '00u1operator', trust: 'operator', user: ids.ada });
+    expect(accepted).toMatchObject({ operator: 'oidc:00u1operator', trust: 'operator', user: ids.ada });
     expect(JSON.stringify(await gateway.audit())).not.toContain('example.com');
   });
 
@@ -156,7 +156,7 @@ describe('an app that was not reached', () => {
     expect(row).toMatch(/^intranet default, webhook \| … moving \| 0 \| 0 \| ✕ \d+ \| /);
     const list = await until('/console?status=failed', (visit) => rowsOf(visit).length > 0);
     expectVisit('showRevocations', 200, list);
-    expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| 00u1operator, by hand \| .* \| 1 of 2 ✕ 1, intranet failed$/);
+    expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| oidc:00u1operator, by hand \| .* \| 1 of 2 ✕ 1, intranet failed$/);
     const parts = list.page.querySelector('tbody svg')?.querySelectorAll('rect') ?? [];
     expect(parts.map((one) => `${one.classNames} ${one.getAttribute('x') ?? 0} ${one.getAttribute('width')}`)).toEqual([
       'good 0 1',
@@ -174,7 +174,7 @@ describe('an app that was not reached', () => {
     expect(words(over)).toContain('2 of 2 apps');
     expect([intranet.calls.length, wiki.calls.length]).toEqual([2, 1]);
     expect((await gateway.audit()).filter(({ event }) => event === 'job.retried').at(-1)).toMatchObject({
-      ...{ operator: '00u1operator', app: 'intranet' },
+      ...{ operator: 'oidc:00u1operator', app: 'intranet' },
     });
   });
 
@@ -262,8 +262,8 @@ describe('an app', () => {
     expectVisit('resumeAppFromConsole', 303, await press(apps, 'Resume default/intranet', false));
     await until(path, (visit) => words(visit).includes('completed'));
     expect((await gateway.audit()).filter(({ event = '' }) => event.startsWith('app.')).slice(-2)).toMatchObject([
-      { event: 'app.paused', operator: '00u1operator', app: 'intranet' },
-      { event: 'app.resumed', operator: '00u1operator', app: 'intranet' },
+      { event: 'app.paused', operator: 'oidc:00u1operator', app: 'intranet' },
+      { event: 'app.resumed', operator: 'oidc:00u1operator', app: 'intranet' },
     ]);
   });
 
@@ -380,7 +380,7 @@ describe('every value stays text', () => {
     const other = createBrowser(gateway.url);
     const visit = await other.get('/console/sign-in/oidc');
     issuer.state.sub = '00u1operator';
-    expect(visit.page.querySelector('.who b')?.text).toBe(HOSTILE);
+    expect(visit.page.querySelector('.who b')?.text).toBe(`oidc:${HOSTILE}`);
     expectHarmless(visit);
     expectHarmless(await createBrowser(gateway.url).get(`/console/sign-in?returnTo=/console?${query}&with=token`));
   });

@@ -1,9 +1,10 @@
 /** Console sessions: how long they live, what ends them, what they are good for, and that no other site can use them. */
 import { createHash } from 'node:crypto';
 import request from 'supertest';
+import { whyOutOfReach } from '../../../src/operator/places.js';
 import { type Browser, createBrowser, expectVisit } from '../../support/console-browser.js';
 import { expectDocumented } from '../../support/documented.js';
-import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../../support/gateway.js';
+import { ADMIN_TOKEN, configOf, PUBLIC_URL, startGateway } from '../../support/gateway.js';
 import { CONSOLE_CLIENT, startOperatorsIssuer } from '../../support/operators-issuer.js';
 
 const MINUTE = 60_000;
@@ -147,7 +148,7 @@ describe('a universal logout of the operator', () => {
     expect(await isIn()).toBe(false);
     expect(await isIn(token)).toBe(true);
     expect((await gateway.audit()).at(-1)).toEqual({
-      ...{ event: 'operator.signed_out', tenant: '_', reason: 'revoked', operator: issuer.state.sub },
+      ...{ event: 'operator.signed_out', tenant: '_', reason: 'revoked', operator: `oidc:${issuer.state.sub}` },
     });
     const hash = createHash('sha256').update(kept).digest('base64url');
     expect(await gateway.redis.exists(`${gateway.prefix}:console:session:${hash}`)).toBe(0);
@@ -167,6 +168,100 @@ describe('a universal logout of the operator', () => {
     ahead += 10;
     expectVisit('finishSignIn', 303, await browser.get(location ?? '', { follow: false }));
     expect(await isIn()).toBe(false);
+  });
+});
+
+describe('an operator whom the directory knows', () => {
+  const put = (tenant: string, externalId: string, active = true) =>
+    gateway.directory.put(tenant, { userName: externalId, externalId, active });
+  const remove = async (externalId: string) =>
+    gateway.directory.users.remove('acme', (await put('acme', externalId)).user);
+
+  it.each<[string, string, (sub: string) => Promise<unknown>, boolean]>([
+    ['as active', '00u3', (sub) => put('acme', sub), true],
+    ['as deactivated', '00u4', (sub) => put('acme', sub, false), false],
+    ['as deactivated where the issuer has no word', '00u5', (sub) => put('default', sub, false), true],
+    ['as deleted', '00u6', remove, false],
+    ['as deleted, and come back since', '00u7', (sub) => remove(sub).then(() => put('acme', sub)), true],
+  ])('%s goes on, or not', async (_what, sub, change, goesOn) => {
+    issuer.state.sub = sub;
+    await browser.get(OIDC);
+    issuer.state.sub = '00u1operator';
+    expect(await isIn()).toBe(true);
+    await change(sub);
+    expect(await isIn()).toBe(goesOn);
+    if (goesOn) return;
+    const entry = { event: 'operator.signed_out', tenant: '_', reason: 'deactivated', operator: `oidc:${sub}` };
+    expect((await gateway.audit()).at(-1)).toEqual(entry);
+  });
+});
+
+describe('an issuer that trusts call otherwise', () => {
+  const custom = 'https://acme.okta.com';
+
+  it.each([
+    ['reaches the console where the settings say so', [custom], false, undefined],
+    ['does not where they do not, and it is told', [], true, /does not end the operator's console session/],
+    ['nor where they name others', ['https://b.okta.com'], true, /does not end the operator's console session/],
+  ])('%s', async (_what, subjectIssuers, goesOn, told) => {
+    const before = settings();
+    const trust = { id: 'okta', issuers: [`${custom}/`], client: '0oa1', keys: { discovery: custom } };
+    const oidc = { ...before.operators.oidc, subjectIssuers };
+    const itself = { operators: { oidc }, tenants: [{ id: 'acme', trusts: [trust] }] };
+    const own = await startGateway(itself, { roles: ['api'], now });
+    try {
+      const why = whyOutOfReach(own.config.settings);
+      if (told) expect(why).toMatch(told);
+      else expect(why).toBeUndefined();
+      await own.directory.put('acme', { userName: 'ada', externalId: issuer.state.sub });
+      const other = createBrowser(own.url);
+      await other.get(OIDC);
+      const order = request(own.url).post('/api/revocations').set(bearer);
+      expect((await order.send(JSON.stringify({ tenant: 'acme', userName: 'ada' }))).status).toBe(202);
+      expect(await isIn(other)).toBe(goesOn);
+    } finally {
+      await own.close();
+    }
+  });
+
+  it('is nothing to tell of where nobody comes in by an issuer', () => {
+    expect(whyOutOfReach(configOf({ tenants: [{ id: 'default' }] }).settings)).toBeUndefined();
+  });
+});
+
+describe('whoever writes into Redis', () => {
+  type Stored = { who: object; createdAt: number; usedAt: number; proof?: string };
+
+  it.each<[string, (stored: Stored) => Stored]>([
+    ['somebody else has it', (stored) => ({ ...stored, who: { by: 'oidc', sub: '00u2' } })],
+    ['it is younger', (stored) => ({ ...stored, createdAt: stored.createdAt + 1 })],
+    ['it is that of the ADMIN_TOKEN', (stored) => ({ ...stored, who: { by: 'token' } })],
+    ['it has no proof', ({ proof: _, ...stored }) => stored],
+    ['it has another proof', (stored) => ({ ...stored, proof: 'A'.repeat(43) })],
+    ['it has a short proof', (stored) => ({ ...stored, proof: '' })],
+  ])('cannot have a session say that %s', async (_what, change) => {
+    await browser.get(OIDC);
+    const hash = createHash('sha256').update(await idOf());
+    const key = `${gateway.prefix}:console:session:${hash.digest('base64url')}`;
+    const stored = (await gateway.redis.get(key)) as string;
+    await gateway.redis.set(key, JSON.stringify(change(JSON.parse(stored))));
+    expect(await isIn()).toBe(false);
+    await gateway.redis.set(key, stored);
+    expect(await isIn()).toBe(true);
+  });
+
+  it('cannot make one by a way in that is not in the settings', async () => {
+    const own = await startGateway(settings(), { roles: ['api'], config: { adminToken: undefined } });
+    try {
+      const key = `${own.prefix}:console:session:${createHash('sha256').update('x').digest('base64url')}`;
+      await own.redis.set(key, JSON.stringify({ who: { by: 'token' }, createdAt: Date.now(), usedAt: Date.now() }));
+      const response = await request(own.url)
+        .get('/console/apps')
+        .set({ cookie: `${COOKIE}=x` });
+      expect(response.status).toBe(303);
+    } finally {
+      await own.close();
+    }
   });
 });
 

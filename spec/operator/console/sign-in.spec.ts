@@ -91,7 +91,7 @@ describe('at the issuer', () => {
     });
     expect(session?.value).toMatch(/^[\w-]{43}$/);
     expect(JSON.stringify(await gateway.state())).not.toContain(session?.value);
-    expect(await trail()).toEqual([{ event: 'operator.signed_in', operator: '00u1operator', reason: undefined }]);
+    expect(await trail()).toEqual([{ event: 'operator.signed_in', operator: 'oidc:00u1operator', reason: undefined }]);
   });
 
   it('is asked with PKCE, state and nonce, for no more than groups', async () => {
@@ -162,7 +162,7 @@ describe('at the issuer', () => {
     expectVisit('finishSignIn', 403, visit);
     expect(visit.page.querySelector('[role=alert]')?.text).toContain(words);
     await expectNobody();
-    const operator = reason === 'not_in_group' ? '00u1operator' : undefined;
+    const operator = reason === 'not_in_group' ? 'oidc:00u1operator' : undefined;
     expect(await trail()).toEqual([{ event: 'operator.refused', operator, reason }]);
   });
 
