@@ -9,7 +9,7 @@ const STOP_WITHIN_MS = 9_500;
 
 /** Sets the exit code: 0 only if the last round did all that it should. */
 export async function runDemo({ once = false }: { once?: boolean }): Promise<void> {
-  const { signal, release } = stopSignal();
+  const signal = stopSignal();
   const narrator = createNarrator(process.stdout, signal);
   const closers: (() => Promise<unknown>)[] = [];
   // A demo that is interrupted before its verdict has failed.
@@ -36,12 +36,11 @@ export async function runDemo({ once = false }: { once?: boolean }): Promise<voi
         narrator.say(`  ${narrator.colours.red('✘')} closing: ${String(error)}`);
       });
     }
-    release();
   }
 }
 
 /** Aborted by Ctrl-C or SIGTERM; further ones change nothing, since npm hands on a Ctrl-C that we have already had. */
-function stopSignal() {
+function stopSignal(): AbortSignal {
   const stop = new AbortController();
   const abort = () => {
     if (stop.signal.aborted) return;
@@ -49,8 +48,9 @@ function stopSignal() {
     setTimeout(() => process.exit(), STOP_WITHIN_MS).unref();
     stop.abort();
   };
+  // Until the very end: without a listener a second one would still kill the process.
   process.on('SIGINT', abort).on('SIGTERM', abort);
-  return { signal: stop.signal, release: () => process.off('SIGINT', abort).off('SIGTERM', abort) };
+  return stop.signal;
 }
 
 async function stayUp(
