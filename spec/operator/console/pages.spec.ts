@@ -27,11 +27,15 @@ beforeAll(async () => {
     ...{ id, connector: 'webhook', options: { url, secret: SECRET } },
     ...over,
   });
+  const gitlab = {
+    ...{ id: 'gitlab', connector: 'gitlab', account: 'userName', assignedTo: { groups: ['Coders'] } },
+    options: { url: wiki.url, token: 'a-token-of-the-specs', block: true },
+  };
   gateway = await startGateway({
     operators: { oidc: { issuer: issuer.issuer, ...CONSOLE_CLIENT, groups: ['SecOps'] } },
     tenants: [
       { id: 'default', apps: [app('intranet', intranet), app('wiki', wiki, { assignedTo: { groups: [HOSTILE] } })] },
-      { id: 'acme', apps: [app('first', wiki), app('last', wiki)] },
+      { id: 'acme', apps: [app('first', wiki), app('last', wiki), gitlab] },
     ],
   });
   for (const [name, groups] of [
@@ -141,6 +145,12 @@ describe('somebody is to be logged out', () => {
     const asked = await browser.get(`/console/users/${ids.grace}/sign-out`);
     expect(toldBy(asked)).toEqual(['intranet webhook']);
   });
+
+  it('what lives on in an app is said before', async () => {
+    const { user } = await gateway.directory.put('acme', { userName: 'edsger', groups: ['Coders'] });
+    const asked = await browser.get(`/console/users/${user.id}/sign-out?tenant=acme`);
+    expect(toldBy(asked)).toEqual([expect.stringMatching(/^gitlab gitlabLives on: .*sessions in the browser/)]);
+  });
 });
 
 describe('an app that was not reached', () => {
@@ -156,7 +166,9 @@ describe('an app that was not reached', () => {
     expect(row).toMatch(/^intranet default, webhook \| … moving \| 0 \| 0 \| ✕ \d+ \| /);
     const list = await until('/console?status=failed', (visit) => rowsOf(visit).length > 0);
     expectVisit('showRevocations', 200, list);
-    expect(rowsOf(list)[0]).toMatch(/✕ failed \| ada \| oidc:00u1operator, by hand \| .* \| 1 of 2 ✕ 1, intranet failed$/);
+    expect(rowsOf(list)[0]).toMatch(
+      /✕ failed \| ada \| oidc:00u1operator, by hand \| .* \| 1 of 2 ✕ 1, intranet failed$/,
+    );
     const parts = list.page.querySelector('tbody svg')?.querySelectorAll('rect') ?? [];
     expect(parts.map((one) => `${one.classNames} ${one.getAttribute('x') ?? 0} ${one.getAttribute('width')}`)).toEqual([
       'good 0 1',
@@ -194,6 +206,12 @@ describe('an app that was not reached', () => {
     expect(await pressed('/console', 'ul.figures li:nth-child(1) a')).toEqual([revocation]);
     expect(await pressed('/console/apps', '[href*=app=intranet]')).toContain(revocation);
     expect(rowsOf(await browser.get('/console?app=wiki&state=waiting'))).toHaveLength(1);
+    await browser.post('/console/apps/default/intranet/pause');
+    const retried = await press(await browser.get(path), 'Retry intranet');
+    expect(retried.page.querySelector('[role=status]')?.text).toBe(
+      'Another try was asked for. intranet is paused: it waits until you resume it.',
+    );
+    await browser.post('/console/apps/default/intranet/resume');
     await browser.post('/console/apps/default/wiki/resume');
     await until(path, (visit) => words(visit).includes('1 of 2 apps'));
   });
@@ -208,7 +226,7 @@ describe('an app that was not reached', () => {
     );
     intranet.answerWith(answer(204));
     wiki.answerWith(answer(204));
-    await press(failed, 'Retry all that are not reached');
+    await press(failed, 'Retry all');
     await until(path, (visit) => words(visit).includes('2 of 2 apps'));
     const retried = await press(await browser.get('/console/apps'), 'Retry default/intranet', false);
     expectVisit('retryAppFromConsole', 303, retried);
@@ -271,7 +289,7 @@ describe('an app', () => {
     const before = await press(await browser.get('/console/apps'), 'Pause acme/last');
     expect(appsIn(before).indexOf('acme/last')).toBeLessThan(appsIn(before).indexOf('acme/first'));
     const after = await press(before, 'Resume acme/last');
-    expect(appsIn(after).slice(-2)).toEqual(['acme/first', 'acme/last']);
+    expect(appsIn(after).slice(-3)).toEqual(['acme/first', 'acme/last', 'acme/gitlab']);
   });
 
   it('is checked, and there is none but those of the settings', async () => {
@@ -449,7 +467,7 @@ describe('a page', () => {
     const first = await browser.get('/console/users?tenant=acme');
     expect(rowsOf(first)).toHaveLength(50);
     const next = await browser.get(first.page.querySelector('.next a')?.getAttribute('href') ?? '');
-    expect(rowsOf(next)).toHaveLength(3);
+    expect(rowsOf(next)).toHaveLength(4);
     expect(next.page.querySelector('.next')).toBeNull();
   });
 

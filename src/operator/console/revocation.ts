@@ -49,7 +49,7 @@ export function createRevocationPage({ revocations, apps, namesOf, now }: Revoca
         ${facts(shown, names.get(shown.user))}
         <h2>Apps</h2>
         ${appsOf(view, afterSeconds !== undefined)}
-        ${isOwed && html`<p>${button(retryPath(shown), 'Retry all that are not reached')}</p>`}
+        ${isOwed && html`<p>${button(retryPath(shown), 'Retry all')}</p>`}
       `,
     );
   });

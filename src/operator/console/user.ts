@@ -12,6 +12,7 @@ import { activity } from './users.js';
 
 type Shown = Awaited<ReturnType<UserViews['read']>>;
 type Reach = Shown['apps'][number];
+type Lane = Awaited<ReturnType<Apps['list']>>['apps'][number];
 
 export type UserPageDependencies = { people: UserViews; revocations: Revocations; apps: Apps };
 
@@ -31,7 +32,8 @@ export function createUserPage({ people, revocations, apps }: UserPageDependenci
         ${facts(user)}
         <p>
           <a class="button" href=${pathOf(user, '/sign-out')}>Log out everywhere …</a>${' '}
-          <a href=${`/console?${history}`}>Revocations of this person</a>
+          <a href=${`/console?${history}`}>Revocations of this person</a>${' '}
+          <a href=${`/console/audit?${history}`}>Audit trail of this person</a>
         </p>
         <h2>What a revocation would reach now</h2>
         ${table(reach, user.apps.map(row))}
@@ -45,7 +47,7 @@ export function createUserPage({ people, revocations, apps }: UserPageDependenci
     const { apps: lanes } = await apps.list(user.tenant);
     const told = reached.map(({ app, connector }) => {
       const lane = lanes.find((one) => one.app === app);
-      const notes = caveats(lane?.state, apps.docsOf({ tenant: user.tenant, app }));
+      const notes = caveats(lane, apps.docsOf({ tenant: user.tenant, app }));
       return html`<li><b>${app}</b> <span class="fine">${connector}</span>${notes}</li>`;
     });
     const ends =
@@ -75,10 +77,11 @@ export function createUserPage({ people, revocations, apps }: UserPageDependenci
 }
 
 /** Why somebody may go on being signed in there, a line each. */
-function caveats(state: 'moving' | 'held' | 'paused' | undefined, { coverage, livesOn }: Docs): Html[] {
+function caveats({ state, failed = 0 }: Partial<Lane> = {}, { coverage, livesOn }: Docs): Html[] {
   const lines: string[] = [];
   if (state === 'paused') lines.push('Paused: it is told once somebody resumes it.');
   if (state === 'held') lines.push('Held: it is told once it answers again.');
+  if (failed > 0) lines.push(`Failed: ${failed} ${failed === 1 ? 'call is' : 'calls are'} kept there for a retry.`);
   if (coverage === 'observe') lines.push('Ends nothing unless its settings say so.');
   if (coverage !== 'full') lines.push(`Lives on: ${livesOn}`);
   return lines.map((line) => html`<div class="fine">${line}</div>`);
