@@ -135,9 +135,10 @@ dataKey
 
 program
   .command('doctor')
-  .description('look at everything the gateway depends on; a line for each check, and what to do. Changes nothing')
+  .description('look at everything the gateway depends on: what is amiss, and what to do. Changes nothing')
   .option('--tenant <id>', 'one tenant; all without it')
-  .option('--json', 'the same as JSON, for machines')
+  .option('--all', 'print what is ok, too')
+  .option('--json', 'all of it as JSON, for machines')
   .addHelpText(
     'after',
     `

@@ -14,7 +14,9 @@ import { readConfig } from '../../src/config.js';
 import { createDataKeys, dataKeyText, newDataKey } from '../../src/data-key.js';
 import { tellDataKeys } from '../../src/data-key-use.js';
 import { startEmbeddedRedis } from '../../src/embedded-redis.js';
+import { ALERTS_QUEUE } from '../../src/fanout/alert.js';
 import { createEnqueue } from '../../src/fanout/enqueue.js';
+import { eventsQueue } from '../../src/fanout/events.js';
 import { appQueue } from '../../src/fanout/job.js';
 import { loadSigningKeys } from '../../src/outbound/signing-keys.js';
 import { certificateOf } from '../support/certificate.js';
@@ -77,6 +79,9 @@ const app = (id: string, more: object = {}, { url = origin(), apiKey = API_KEY }
   ...more,
 });
 const webhook = (id: string, url: string) => ({ id, connector: 'webhook', options: { url, secret: SECRET } });
+const operators = (issuer: string) => ({
+  oidc: { issuer, clientId: '0oa9', clientSecret: 'a-s3cret-of-oidc', groups: ['SecOps'] },
+});
 const good = () => ({
   publicUrl: proxy.url,
   alerts: { webhook: { url: `${origin()}/alert`, secret: SECRET } },
@@ -89,10 +94,19 @@ function folderOf(settings: object): string {
   return folder;
 }
 
+/** Has a job of this queue fail. */
+async function failIn(connection: OwnRedis['admin'], name: string, error: Error): Promise<void> {
+  const queue = new Queue(name, { connection, prefix: 'ul' });
+  await queue.add('call', {}, { attempts: 9, backoff: 60_000 });
+  const worker = new Worker(name, () => Promise.reject(error), { connection, prefix: 'ul' });
+  await once(worker, 'failed');
+  await Promise.all([worker.close(), queue.close()]);
+}
+
 const run = (settings: object, more: Env = {}, args: string[] = []) => runIn(folderOf(settings), more, args);
 
 async function runIn(folder: string, more: Env = {}, args: string[] = []) {
-  const { code, stdout, stderr } = await runCommand(['doctor', ...args], { folder, env: { ...env, ...more } });
+  const { code, stdout, stderr } = await runCommand(['doctor', '--all', ...args], { folder, env: { ...env, ...more } });
   expect(stdout + stderr).not.toMatch(/s3cret|whsec_|@example| {4}at /);
   const lines = stdout.split('\n').flatMap((line) => {
     const [, state, check, text] = /^(ok|warning|problem|not checked) {2,}(\S.*?) {2,}(\S.*)$/.exec(line) ?? [];
@@ -136,7 +150,7 @@ it(
     const before = await gateway.state();
     const settings = good();
     settings.tenants[0]?.apps.push(app('newcomer'));
-    const { code, stdout, lines, amiss } = await run(settings);
+    const { code, stdout, lines, amiss } = await run({ ...settings, operators: operators(okta.issuer) });
     expect([code, amiss]).toEqual([0, []]);
     expect(stdout).toMatch(/\n0 problems, 0 warnings, \d\d ok\n$/);
     expect(await gateway.state()).toEqual(before);
@@ -170,6 +184,10 @@ const inSettings: Amiss = [
   [
     'and for another tenant',
     /^problem metadata acme: names another endpoint than these settings: "http\S+\/acme\/glob/,
+  ],
+  [
+    'an issuer of operators that is away',
+    /^problem operators: nobody can sign in at \/console, since .*: 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\) → look/,
   ],
   ['an issuer that is away', /^problem keys default\/away: cannot be fetched: 127\.0\.0\.1:1 .*\(ECONNREFUSED\) → /],
   ['an issuer without a key for the algorithm', /^problem keys default\/none: 0 usable keys for ES256: every request/],
@@ -236,7 +254,10 @@ describe('says of each thing in the settings what is wrong with it', () => {
     ];
     // The same address in another spelling.
     const publicUrl = proxy.url.replace('127.0.0.1', '127.1');
-    found = await run({ ...good(), publicUrl, alerts: {}, tenants }, { ADMIN_TOKEN: '' });
+    found = await run(
+      { ...good(), publicUrl, alerts: {}, operators: operators(NOWHERE), tenants },
+      { ADMIN_TOKEN: '' },
+    );
   }, RUN_MS);
 
   it.each(inSettings)('%s', (_what, line) => {
@@ -400,6 +421,18 @@ describe('says what is wrong with the processes that run', () => {
       'what was given up, and why',
       /^problem queue many\/given-up: 1 call failed for good, the last one so: discourse: POST answered 422; 0 calls .* → me/,
     ],
+    [
+      'an alert that was given up',
+      /^warning alerts: 1 message given up, the last one so: alert: POST answered 410 → look/,
+    ],
+    [
+      'events not taken',
+      /^problem events many\/refuses: 1 message not taken so far: events: POST of a webhook answered 401 → /,
+    ],
+    [
+      'and nobody to take them',
+      /^problem events many\/closed: 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\) → look/,
+    ],
     ['a trail without a checkpoint', /^problem audit default: nothing in it is sealed → is a worker running\?/],
     ['one that has not been sealed lately', /^problem audit acme: not sealed since \S+Z → is a worker running\?/],
   ];
@@ -409,7 +442,9 @@ describe('says what is wrong with the processes that run', () => {
     const elsewhere = { REDIS_URL: `${redis.url}/1` };
     const admin = redis.admin.duplicate({ db: 1 });
     const parts = { trusts: [trust('okta')], apps: [app('forum')] };
+    const receiver = (id: string, url: string) => ({ id, webhook: { url, secret: SECRET } });
     const many = {
+      events: [receiver('refuses', `${origin()}/events`), receiver('closed', `${NOWHERE}/events`)],
       trusts: [trust('okta', { identifiers: ['externalId'] })],
       apps: [
         app('middle', { assignedTo: { groups: ['Middle'] } }),
@@ -440,14 +475,15 @@ describe('says what is wrong with the processes that run', () => {
     await putMany(0);
     await api.directory.put('many', { userName: 'middle', externalId: '00u1middle', groups: ['Middle'] });
     await putMany(100);
-    const name = appQueue('many', 'given-up');
-    const queue = new Queue(name, { connection: admin, prefix: 'ul' });
-    await queue.add('call', {});
-    const worker = new Worker(name, () => Promise.reject(new UnrecoverableError('discourse: POST answered 422')), {
-      ...{ connection: admin, prefix: 'ul' },
-    });
-    await once(worker, 'failed');
-    await Promise.all([worker.close(), queue.close()]);
+    await Promise.all([
+      failIn(admin, appQueue('many', 'given-up'), new UnrecoverableError('discourse: POST answered 422')),
+      failIn(admin, ALERTS_QUEUE, new UnrecoverableError('alert: POST answered 410')),
+      failIn(
+        admin,
+        eventsQueue({ tenant: 'many', id: 'refuses' }),
+        new Error('events: POST of a webhook answered 401'),
+      ),
+    ]);
     const { dataDir } = api.config;
     const ago = (minutes: number) => Date.now() - minutes * 60_000;
     const revocation = { revocationId: 'rev_1', tenant: 'default', trust: 'okta', user: 'u1', via: [], accounts: [] };
@@ -543,7 +579,9 @@ describe('goes on as far as it can', () => {
     async () => {
       const { code, lines, amiss } = await run(good(), { REDIS_URL: 'redis://:a-s3cret-password@127.0.0.1:1' });
       expect(amiss).toEqual([
-        expect.stringMatching(/^problem redis: Redis at REDIS_URL does not answer: connect ECONNREFUSED \S+; until /),
+        expect.stringMatching(
+          /^problem redis: Redis at REDIS_URL does not answer: connect ECONNREFUSED \S+; until .* → start it, or mend R/,
+        ),
         ...[
           'gateways',
           'intake',
@@ -553,7 +591,7 @@ describe('goes on as far as it can', () => {
           'assigned default/forum',
           'queue default/forum',
         ]
-          .concat('audit trail')
+          .concat('alerts', 'audit trail')
           .map((check) => `not checked ${check}: Redis does not answer`),
       ]);
       for (const check of ['keys default/okta', 'app default/forum', 'endpoint default']) {
@@ -601,7 +639,11 @@ describe('goes on as far as it can', () => {
     async () => {
       const folder = createFolder(good());
       const { code, stdout } = await runCommand(['doctor'], { folder });
-      expect(stdout).toMatch(/^problem +redis +no gateway runs with \S+: `serve` would start one, with \S+-server \d/m);
+      expect(stdout).toMatch(
+        /^problem +redis +no gateway runs with \S+: `serve` would start one, with \S+-server \S+ → start it, /m,
+      );
+      // What is well is told with --all alone.
+      expect(stdout).not.toMatch(/^ok/m);
       expect(stdout).toMatch(/^warning +files +everybody may read \S+, which has secrets in it \(secret, apiKey\) → /m);
       expect([code, existsSync(join(folder, 'data'))]).toEqual([1, false]);
     },

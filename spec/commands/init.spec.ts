@@ -47,6 +47,7 @@ it('writes a commented file that is good as it is, for its owner alone, and says
   expect(statSync(join(folder, FILE)).mode & 0o777).toBe(0o600);
   expect(readFileSync(join(folder, FILE), 'utf8').match(/^ *#/gm)?.length).toBeGreaterThan(8);
   expect(stdout).toContain('https://logout.example.com/global-token-revocation');
+  expect(stdout).toMatch(/universal-logout doctor`.* https:\/\/logout\.example\.com\/console$/m);
   expect(stdout).toMatch(/whsec_[A-Za-z0-9+/]{32}/);
 });
 

@@ -60,7 +60,8 @@ export async function startOkta() {
   const server = createServer((req, res) => {
     state.requests.push(req.url ?? '');
     const isDiscovery = req.url?.startsWith('/.well-known/openid-configuration');
-    const body = isDiscovery ? { issuer, jwks_uri: `${issuer}/oauth2/v1/keys` } : { keys: state.keys };
+    const endpoints = { jwks_uri: `${issuer}/oauth2/v1/keys`, authorization_endpoint: `${issuer}/oauth2/v1/authorize` };
+    const body = isDiscovery ? { issuer, ...endpoints } : { keys: state.keys };
     setTimeout(() => {
       res.writeHead(state.status, { 'content-type': 'application/json', ...state.headers });
       res.end(state.body ?? JSON.stringify(body));

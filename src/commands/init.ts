@@ -30,6 +30,7 @@ At Okta, on the app's page, under Logout:
   Subject format        Issuer and subject identifier, or Email
 
 Next: add an app to the file, \`universal-logout users import FILE\`, then \`universal-logout serve\`.
+What is amiss then: \`universal-logout doctor\`. The operators' pages: ${publicUrl.replace(/\/+$/, '')}/console
 A secret for a webhook app: whsec_${randomBytes(24).toString('base64')}`);
 }
 

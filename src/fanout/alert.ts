@@ -10,7 +10,7 @@ import { retryDelayMs } from './retry.js';
 import { tellUnforeseen } from './unforeseen.js';
 import { RetryLater, workerOptions } from './worker-options.js';
 
-const QUEUE = '{alerts}';
+export const ALERTS_QUEUE = '{alerts}';
 const TIMEOUT_MS = 10_000;
 const RETRY_FOR_MS = 24 * 3_600_000;
 
@@ -40,14 +40,14 @@ export function startAlerts(dependencies: {
   telemetry?: Telemetry | undefined;
 }) {
   const { connection, prefix, target, send, now, onError, telemetry } = dependencies;
-  const queue = new Queue<Alert>(QUEUE, {
+  const queue = new Queue<Alert>(ALERTS_QUEUE, {
     ...{ connection, prefix, skipVersionCheck: true },
     ...(telemetry && { telemetry }),
   });
   const told = tellUnforeseen(tell, ({ job, error, news }) => {
     if (news) onError(new Error(`alert: job ${job.id} threw`, { cause: error }));
   });
-  const worker = new Worker<Alert>(QUEUE, told, workerOptions(connection, prefix, telemetry));
+  const worker = new Worker<Alert>(ALERTS_QUEUE, told, workerOptions(connection, prefix, telemetry));
   queue.on('error', onError);
   worker.on('error', onError);
 
@@ -76,7 +76,7 @@ export function startAlerts(dependencies: {
       const { type, tenant, app, revocationId, attempts, at } = alert;
       const once = revocationId === undefined ? at : `${revocationId}_${attempts ?? ''}`;
       const jobId = `${type}_${tenant}_${app ?? ''}_${once}`;
-      await queue.add(QUEUE, alert, { ...jobOptions, removeOnFail: { age: RETRY_FOR_MS / 1000 }, jobId });
+      await queue.add(ALERTS_QUEUE, alert, { ...jobOptions, removeOnFail: { age: RETRY_FOR_MS / 1000 }, jobId });
     },
     /** Sends nothing new; what is raised by now another worker sends. Resolves when no call is under way. */
     async stop(): Promise<void> {

@@ -21,6 +21,10 @@ export type Receiver = { tenant: string; id: string } & (
   | { caep: { url: string; audience: string; bearer?: string | undefined; subject: 'email' | 'opaque' } }
 );
 
+export function eventsQueue({ tenant, id }: Pick<Receiver, 'tenant' | 'id'>): string {
+  return `{events.${tenant}.${id}}`;
+}
+
 /** How the revocation ended, and when: it may end anew where somebody has it retried. */
 type EventJob = { revocationId: string; status: 'completed' | 'failed'; completedAt: number };
 
@@ -42,7 +46,7 @@ export type EventsDependencies = {
 export function startEvents(dependencies: EventsDependencies) {
   const { connection, prefix, receivers, records, subjectOf, callContext, now, onError } = dependencies;
   const lanes = receivers.map((receiver) => {
-    const name = `{events.${receiver.tenant}.${receiver.id}}`;
+    const name = eventsQueue(receiver);
     const queue = new Queue<EventJob>(name, { connection, prefix, skipVersionCheck: true });
     const told = tellUnforeseen(tell(receiver), ({ job, error, news }) => {
       if (news) onError(new Error(`events: job ${job.id} threw`, { cause: error }), receiver);

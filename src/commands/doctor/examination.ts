@@ -6,11 +6,13 @@ import { type Config, ConfigError, type ProcessConfig, readConfig, readProcessCo
 import { ConnectorError } from '../../connectors/connector.js';
 import { createDataKeys } from '../../data-key.js';
 import { createDirectory, type Directory } from '../../directory/directory.js';
+import { ALERTS_QUEUE } from '../../fanout/alert.js';
+import { eventsQueue } from '../../fanout/events.js';
 import { createLanes, type Lanes } from '../../fanout/lanes.js';
 import { createOutbound } from '../../outbound/outbound.js';
 import { loadSigningKeys, type SigningKeys } from '../../outbound/signing-keys.js';
 import type { RedisClient } from '../../redis.js';
-import type { TenantSettings } from '../../settings.js';
+import type { Settings, TenantSettings } from '../../settings.js';
 import { createTurns } from '../users/turns.js';
 import { tenantNamed } from '../users/with-directory.js';
 import { PREFIX } from '../with-redis.js';
@@ -20,8 +22,8 @@ import { aheadOf, checkClock, watchDates } from './clock.js';
 import { checkDataKeys } from './data-keys.js';
 import { checkDirectory, type People, readPeople } from './directory.js';
 import { examine, type Finding, notChecked } from './finding.js';
-import { checkProcesses, checkPublicUrl } from './gateway.js';
-import { checkIntake } from './queues.js';
+import { checkProcesses, checkPublicUrl, checkSignIn } from './gateway.js';
+import { checkIntake, checkReceiver } from './queues.js';
 import { checkRedis, openRedis } from './redis.js';
 import { checkFiles, checkSettings, mistakes } from './settings.js';
 import { checkTrust } from './trusts.js';
@@ -44,7 +46,9 @@ export async function examineAll(only: string | undefined, onLooked: (count: num
   let close = async () => {};
   const opening = await examine('redis', async () => {
     if (!own) return notChecked('redis', 'the environment has mistakes');
-    ({ redis, close } = await openRedis(own));
+    const opened = await openRedis(own);
+    if ('state' in opened) return opened;
+    ({ redis, close } = opened);
     return await checkRedis(redis, own.redisWaitReplicas);
   });
   const first = [...settings, ...files, ...opening];
@@ -84,6 +88,7 @@ async function examineParts(
 ): Found {
   const { settings, dataDir } = config;
   const { publicUrl } = settings;
+  const { oidc } = settings.operators;
   const outbound = createOutbound(settings.outbound);
   const dates = watchDates(outbound.send);
   const signingKeys = await signingKeysIn(dataDir);
@@ -112,6 +117,7 @@ async function examineParts(
       lookIn('intake', ({ redis }) => checkIntake(redis, PREFIX, settings.alerts.overdueAfter)),
       lookIn('data keys', ({ redis }) => checkDataKeys(config, redis, PREFIX)),
       look('public URL', () => checkPublicUrl(publicUrl, ids, signingKeys)),
+      ...(oidc ? [look('operators', () => checkSignIn(oidc, { send: outbound.send, publicUrl }))] : []),
       lookIn('clock', async ({ redis }) => checkClock('Redis', await aheadOf(redis))),
       keys.then(() => [...dates.ahead].map(([host, ahead]) => checkClock(host, ahead))),
       keys.then((found) => found.flat()),
@@ -124,6 +130,9 @@ async function examineParts(
         tenants,
         { publicUrl, now: () => new Date(), send: outbound.send, reach: outbound.reach, signingKeys },
         { look, lookIn, peopleOf, overdueAfterMs: settings.alerts.overdueAfter },
+      ),
+      ...receiversOf(settings.alerts, tenants).map(({ check, ...place }) =>
+        lookIn(check, ({ redis }) => checkReceiver(check, { ...place, redis, prefix: PREFIX, reach: outbound.reach })),
       ),
       lookIn('audit trail', ({ redis }) =>
         checkAuditTrail({ redis, prefix: PREFIX, tenants: [...ids, NO_TENANT], dataDir }),
@@ -144,6 +153,19 @@ function openStored(redis: RedisClient, graceMs: number): Stored {
     // Jobs are counted, and not opened.
     lanes: createLanes(redis, { prefix: PREFIX, now, dataKeys: createDataKeys([]), reads: 'only' }),
   };
+}
+
+/** Who is told of what fails, and of what is over. */
+function receiversOf({ webhook }: Settings['alerts'], tenants: readonly TenantSettings[]) {
+  const alerts = webhook ? [{ check: 'alerts', url: webhook.url, name: ALERTS_QUEUE }] : [];
+  const events = tenants.flatMap(({ id: tenant, events }) =>
+    events.map((receiver) => ({
+      check: `events ${tenant}/${receiver.id}`,
+      url: ('webhook' in receiver ? receiver.webhook : receiver.caep).url,
+      name: eventsQueue({ tenant, id: receiver.id }),
+    })),
+  );
+  return [...alerts, ...events];
 }
 
 type Looks = {

@@ -1,4 +1,5 @@
 /** What one check of the doctor found: how it is, in words, and what to do about it. */
+import { OutboundError } from '../../outbound/outbound.js';
 import { isRedisFailure } from '../../redis.js';
 import { Unavailable } from '../../request-error.js';
 import { fileFailure } from '../file-failure.js';
@@ -37,6 +38,16 @@ export async function examine(check: string, look: () => Promise<Finding | Findi
     // Its message may be about anything.
     return [problem(check, `could not be looked at (${code ?? name})`, 'this is a mistake of ours: report it')];
   }
+}
+
+/** Why somebody could not be asked; nothing of what was answered is shown. */
+export function whyNot(error: unknown): string {
+  for (let one = error; one instanceof Error; one = one.cause) {
+    if (one instanceof OutboundError) return one.message;
+    if (one instanceof SyntaxError) return 'the answer is not JSON';
+    if (!one.cause) return one.message;
+  }
+  return 'no reason is known';
 }
 
 /** `1 user`, `2,000 users`. */

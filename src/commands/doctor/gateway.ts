@@ -1,17 +1,20 @@
 /** The gateway that runs: asked from outside, at publicUrl, as Okta would ask it. */
 import type { Config } from '../../config.js';
 import { readKeyUse } from '../../data-key-use.js';
+import { createOidc } from '../../operator/oidc.js';
 import { createOutbound, OutboundError, type OutboundRequest, type OutboundResponse } from '../../outbound/outbound.js';
 import { readPeerCertificate } from '../../outbound/peer-certificate.js';
 import type { SigningKeys } from '../../outbound/signing-keys.js';
 import type { RedisClient } from '../../redis.js';
+import { Unavailable } from '../../request-error.js';
 import { endpoints } from '../../revocation/trust.js';
-import { day, daysUntil, type Finding, notChecked, ok, problem, warning } from './finding.js';
+import { day, daysUntil, type Finding, notChecked, ok, problem, warning, whyNot } from './finding.js';
 
 const ANSWER_WITHIN_MS = 5_000;
 const SOON_DAYS = 30;
 const PROXY = 'look at what stands in front of the gateway';
 
+type OidcSettings = Parameters<typeof createOidc>[0];
 type Read = Pick<Config, 'configFile' | 'settingsDigest'>;
 
 export async function checkProcesses(redis: RedisClient, prefix: string, read: Read): Promise<Finding[]> {
@@ -37,6 +40,19 @@ export async function checkProcesses(redis: RedisClient, prefix: string, read: R
   }
   if (findings.length > 0) return findings;
   return [ok(check, running.map(({ where, roles }) => `${where} (${roles.join(', ')})`).join(', '))];
+}
+
+/** Asks the issuer what the first sign-in would ask it. */
+export async function checkSignIn(oidc: OidcSettings, context: Parameters<typeof createOidc>[1]): Promise<Finding> {
+  const check = 'operators';
+  try {
+    await createOidc(oidc, context).begin();
+    return ok(check, 'the issuer of operators.oidc answers');
+  } catch (error) {
+    const why = whyNot(error instanceof Unavailable ? error.cause : error);
+    const what = `nobody can sign in at /console, since its issuer cannot be asked: ${why}`;
+    return problem(check, what, 'look at operators.oidc in the settings, and at the issuer');
+  }
 }
 
 type Ask = (path: string, request?: OutboundRequest) => Promise<OutboundResponse>;

@@ -1,6 +1,7 @@
 /** Queues as they stand, without a trace: what waits, since when, and why what failed did. */
 import { type JobType, Queue } from 'bullmq';
 import { INTAKE_QUEUE, type IntakeJob } from '../../fanout/job.js';
+import { type Outbound, OutboundError } from '../../outbound/outbound.js';
 import type { RedisClient } from '../../redis.js';
 import { counted, type Finding, ok, problem, warning } from './finding.js';
 
@@ -36,6 +37,26 @@ export function failuresIn(place: Place): Promise<{ failed?: string | undefined;
     const [failed, retrying] = jobs.map(([job]) => job?.failedReason?.replace(/\n.*/s, ''));
     return { failed, retrying };
   });
+}
+
+/** Somebody who is told by a queue: whether anybody listens there, and what was not taken. */
+export async function checkReceiver(
+  check: string,
+  { url, reach, ...place }: Place & { url: string } & Pick<Outbound, 'reach'>,
+): Promise<Finding> {
+  const todo = 'look at its url in the settings, and at what answers there';
+  try {
+    await reach(url);
+  } catch (error) {
+    if (!(error instanceof OutboundError)) throw error;
+    return problem(check, error.message, todo);
+  }
+  const reasons = await failuresIn(place);
+  const { failed = 0, delayed = 0 } = await withQueue(place, (queue) => queue.getJobCounts('failed', 'delayed'));
+  if (delayed > 0) return problem(check, `${counted(delayed, 'message')} not taken so far: ${reasons.retrying}`, todo);
+  if (failed > 0)
+    return warning(check, `${counted(failed, 'message')} given up, the last one so: ${reasons.failed}`, todo);
+  return ok(check, 'somebody listens there, and has taken what was sent');
 }
 
 /** Where what is accepted waits until a worker spreads it over its apps. */

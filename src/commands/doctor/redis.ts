@@ -20,10 +20,10 @@ const CHECK = 'redis';
 
 export type OpenedRedis = { redis: RedisClient; close: () => Promise<void> };
 
-/** The Redis of REDIS_URL, or the embedded one where it runs. Starts nothing. Throws where there is none, in words. */
-export async function openRedis(config: ProcessConfig): Promise<OpenedRedis> {
+/** The Redis of REDIS_URL, or the embedded one where it runs; a problem where there is none. Starts nothing. */
+export async function openRedis(config: ProcessConfig): Promise<OpenedRedis | Finding> {
   const embedded = config.redisUrl ? undefined : await findEmbeddedRedis(config.dataDir);
-  if (!config.redisUrl && !embedded) throw await noneRuns(config.dataDir);
+  if (!config.redisUrl && !embedded) return await noneRuns(config.dataDir);
   const redis = connectForRequests(embedded ?? { url: config.redisUrl as string });
   redis.on('error', () => {
     // Whoever asks it something hears of it.
@@ -39,20 +39,24 @@ export async function openRedis(config: ProcessConfig): Promise<OpenedRedis> {
     await close();
     if (!(error instanceof CommandError)) throw error;
     const what = error.message.replace(/\.$/, '');
-    throw new CommandError(`${what}; until this is mended, every revocation is answered 503`, { cause: error });
+    const todo = `start it, or ${embedded ? 'the gateway anew' : 'mend REDIS_URL'}`;
+    return problem(CHECK, `${what}; until this is mended, every revocation is answered 503`, todo);
   }
 }
 
-async function noneRuns(dataDir: string): Promise<CommandError> {
+async function noneRuns(dataDir: string): Promise<Finding> {
   const { owner, redis } = existsSync(dataDir) ? lastClaim(dataDir).claim : {};
   const running = [redis, owner].find(isAlive);
   if (running) {
-    return new CommandError(
-      `process ${running.pid} runs the Redis of ${dataDir}, which does not answer: see redis.log there`,
+    return problem(
+      CHECK,
+      `process ${running.pid} runs the Redis of ${dataDir}, which does not answer`,
+      'see redis.log there',
     );
   }
   const { binary, version } = await findBinary(undefined);
-  return new CommandError(`no gateway runs with ${dataDir}: \`serve\` would start one, with ${binary} ${version}`);
+  const what = `no gateway runs with ${dataDir}: \`serve\` would start one, with ${binary} ${version}`;
+  return problem(CHECK, what, 'start it, or set REDIS_URL and DATA_DIR as it has them');
 }
 
 export async function checkRedis(redis: RedisClient, waitReplicas: number): Promise<Finding[]> {

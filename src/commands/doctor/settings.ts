@@ -20,9 +20,9 @@ export function checkSettings(config: Config, tenants: readonly TenantSettings[]
   return [
     ok('settings', `${config.configFile} and the environment are good`),
     checkOperators(adminToken, settings.operators),
-    settings.alerts.webhook
-      ? ok('alerts', 'a webhook is told of what fails')
-      : warning('alerts', 'nobody is told when a revocation fails', 'set alerts.webhook'),
+    ...(settings.alerts.webhook
+      ? []
+      : [warning('alerts', 'nobody is told when a revocation fails', 'set alerts.webhook')]),
     ...tenants.flatMap((tenant) => checkTenant(tenant, settings.publicUrl)),
   ];
 }

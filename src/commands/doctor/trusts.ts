@@ -1,11 +1,11 @@
 /** Each trust: whether its keys can be had now, which of them are of use, and when its certificates run out. */
 import { X509Certificate } from 'node:crypto';
 import type { JWK } from 'jose';
-import { type Outbound, OutboundError } from '../../outbound/outbound.js';
+import type { Outbound } from '../../outbound/outbound.js';
 import { Unavailable } from '../../request-error.js';
 import { createKeySource, MAX_CANDIDATES } from '../../revocation/keys.js';
 import type { TrustSettings } from '../../settings.js';
-import { counted, day, daysUntil, type Finding, ok, problem, warning } from './finding.js';
+import { counted, day, daysUntil, type Finding, ok, problem, warning, whyNot } from './finding.js';
 
 const SOON_DAYS = 30;
 
@@ -55,14 +55,4 @@ function checkCertificates(of: string, pems: readonly string[]): Finding[] {
     return [warning(check, `ran out on ${until(over)}; good until ${until(ends.slice(over.length))}`, todo)];
   if (soon.length > 0) return [warning(check, `run out soon: ${until(soon)}`, todo)];
   return [ok(check, `good until ${until(ends)}`)];
-}
-
-/** Nothing of what was answered is shown. */
-function whyNot(error: unknown): string {
-  for (let one = error; one instanceof Error; one = one.cause) {
-    if (one instanceof OutboundError) return one.message;
-    if (one instanceof SyntaxError) return 'the answer is not JSON';
-    if (!one.cause) return one.message;
-  }
-  return 'no reason is known';
 }
