@@ -163,6 +163,8 @@ describe('an app that was not reached', () => {
     );
     expect(failed.page.querySelectorAll('details li')).toHaveLength(1);
     const row = appIn(await browser.get('/console/apps'), 'default/intranet');
+    const [told] = toldBy(await browser.get(`/console/users/${ids.ada}/sign-out`));
+    expect(told).toMatch(/^intranet webhookFailed: \d+ of its calls (is|are) kept for a retry\.$/);
     expect(row).toMatch(/^intranet default, webhook \| … moving \| 0 \| 0 \| ✕ \d+ \| /);
     const list = await until('/console?status=failed', (visit) => rowsOf(visit).length > 0);
     expectVisit('showRevocations', 200, list);

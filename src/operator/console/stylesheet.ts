@@ -63,7 +63,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .whole { white-space: nowrap; }
 td[data-label='By'] { min-width: 8rem; }
 td[data-label='Do'] { white-space: nowrap; }
-td:has(:target) { background: var(--raised); }
+tr:has(:target) { background: var(--raised); }
 ul.told li { margin-bottom: 0.35rem; }
 .state { white-space: nowrap; font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .under-way { color: var(--wait); } .stopped { color: var(--stop); }

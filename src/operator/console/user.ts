@@ -81,7 +81,7 @@ function caveats({ state, failed = 0 }: Partial<Lane> = {}, { coverage, livesOn 
   const lines: string[] = [];
   if (state === 'paused') lines.push('Paused: it is told once somebody resumes it.');
   if (state === 'held') lines.push('Held: it is told once it answers again.');
-  if (failed > 0) lines.push(`Failed: ${failed} ${failed === 1 ? 'call is' : 'calls are'} kept there for a retry.`);
+  if (failed > 0) lines.push(`Failed: ${failed} of its calls ${failed === 1 ? 'is' : 'are'} kept for a retry.`);
   if (coverage === 'observe') lines.push('Ends nothing unless its settings say so.');
   if (coverage !== 'full') lines.push(`Lives on: ${livesOn}`);
   return lines.map((line) => html`<div class="fine">${line}</div>`);
