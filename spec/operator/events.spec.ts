@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Router } from 'express';
+import { type Request, Router } from 'express';
 import request from 'supertest';
 import { Agent, EventSource } from 'undici';
 import { createApp } from '../../src/app.js';
@@ -14,6 +14,7 @@ import { listen } from '../../src/gateway.js';
 import { createLogger } from '../../src/logger.js';
 import { createEventsRouter } from '../../src/operator/events.js';
 import { createRevocationReader } from '../../src/operator/revocations.js';
+import { RequestError, Unavailable } from '../../src/request-error.js';
 import { expectDocumented } from '../support/documented.js';
 import { eventually } from '../support/eventually.js';
 import { ADMIN_TOKEN, PUBLIC_URL, startGateway } from '../support/gateway.js';
@@ -101,7 +102,11 @@ async function follow(path: string, { url = gateway.url, seen }: { url?: string;
 type Reading = { underWay: number; most: number; count: number };
 
 /** The router alone, with limits of its own. */
-async function serve(over: Partial<typeof LIMITS> = {}, timeouts?: object) {
+async function serve(
+  over: Partial<typeof LIMITS> = {},
+  timeouts?: object,
+  authenticate: (req: Request) => Promise<unknown> = async () => {},
+) {
   const reading: Reading = { underWay: 0, most: 0, count: 0 };
   const counted: Pick<RevocationRecords, 'read'> = {
     async read(tenant, id) {
@@ -116,7 +121,7 @@ async function serve(over: Partial<typeof LIMITS> = {}, timeouts?: object) {
   const stop = new AbortController();
   const reader = createRevocationReader({ records, lanes, settings: gateway.config.settings, now: Date.now });
   const router = createEventsRouter(
-    { read: reader.read, records: counted, stopping: stop.signal },
+    { read: reader.read, records: counted, authenticate, stopping: stop.signal },
     { ...LIMITS, ...over },
   );
   const app = createApp(Router(), [router], createLogger('silent'));
@@ -314,6 +319,27 @@ describe('a stream', () => {
   it('ends after its time, so that the client comes again and shows who it is', async () => {
     const { url } = await serve({ lifeMs: 50 });
     const stream = await follow(pathOf(await begin('wiki')), { url });
+    expect(await stream.ended).toBe('ended');
+    expect(stream.events('end')).toEqual([]);
+  });
+
+  it('ends with the session that opened it, and not where Redis is away', async () => {
+    let answer = async (): Promise<unknown> => undefined;
+    let asked = 0;
+    const { url } = await serve({ viewEveryMs: 20 }, undefined, (req) => {
+      asked += 1;
+      expect(req.headers.authorization).toBe(authorization);
+      return answer();
+    });
+    const stream = await follow(pathOf(await begin('wiki')), { url });
+    answer = () => Promise.reject(new Unavailable('redis_unavailable', undefined));
+    const before = asked;
+    await eventually(
+      () => asked,
+      (count) => count >= before + 3,
+    );
+    expect(await Promise.race([stream.ended, 'open'])).toBe('open');
+    answer = () => Promise.reject(new RequestError(401, 'invalid_token', 'It is over.'));
     expect(await stream.ended).toBe('ended');
     expect(stream.events('end')).toEqual([]);
   });

@@ -1,7 +1,7 @@
 /** `/api/revocations/{id}/events`: one revocation as it is, and again when it has changed, until it is over (server-sent events). */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Response, Router } from 'express';
+import { type Request, type Response, Router } from 'express';
 import type { RevocationRecords, RevocationStatus } from '../fanout/record.js';
 import { orUnavailable } from '../redis.js';
 import { RequestError, Unavailable } from '../request-error.js';
@@ -12,7 +12,7 @@ const LIMITS = {
   /** At once, in this process. */
   streams: 100,
   lookEveryMs: 500,
-  /** What is said of an app's queue changes also where the revocation does not. */
+  /** What is said of an app's queue changes also where the revocation does not; and sessions end. */
   viewEveryMs: 5_000,
   /** Proxies end what says nothing for a minute. */
   heartbeatMs: 15_000,
@@ -27,7 +27,14 @@ type View = { tenant: string; status: RevocationStatus };
 /** `id` is that of the event: the same for the same view. */
 type State = { id: string; text: string; status: RevocationStatus };
 
-type Stream = { res: Response; since: number; wroteAt: number; sent: string | undefined };
+type Stream = {
+  req: Request;
+  res: Response;
+  since: number;
+  authenticatedAt: number;
+  wroteAt: number;
+  sent: string | undefined;
+};
 
 /** One for all who follow the same revocation. */
 type Watch = { tenant: string; state: State; isAway: boolean; streams: Set<Stream> };
@@ -36,11 +43,14 @@ export type EventsDependencies = {
   /** As `GET /api/revocations/{id}` answers. */
   read: (id: string) => Promise<View>;
   records: Pick<RevocationRecords, 'read'>;
+  /** Of who follows already. Throws where they no longer may. */
+  authenticate: (req: Request) => Promise<unknown>;
   /** Ends every stream. */
   stopping: AbortSignal;
 };
 
-export function createEventsRouter({ read, records, stopping }: EventsDependencies, limits = LIMITS): Router {
+export function createEventsRouter(dependencies: EventsDependencies, limits = LIMITS): Router {
+  const { read, records, authenticate, stopping } = dependencies;
   const router = Router();
   const watches = new Map<string, Watch>();
   let open = 0;
@@ -74,7 +84,8 @@ export function createEventsRouter({ read, records, stopping }: EventsDependenci
     res.on('error', () => {});
     res.write(`retry: ${limits.retryMs}\n\n`);
     const now = performance.now();
-    join(req.params.id, { tenant: view.tenant, state }, { res, since: now, wroteAt: now, sent: seen });
+    const stream = { req, res, since: now, authenticatedAt: now, wroteAt: now, sent: seen };
+    join(req.params.id, { tenant: view.tenant, state }, stream);
   });
 
   function join(id: string, first: Pick<Watch, 'tenant' | 'state'>, stream: Stream): void {
@@ -95,6 +106,7 @@ export function createEventsRouter({ read, records, stopping }: EventsDependenci
     let viewedAt = 0;
     for (;;) {
       await delay(limits.lookEveryMs, undefined, { ref: false });
+      await authenticateAgain(watch);
       if (watch.streams.size === 0) break;
       try {
         const record = JSON.stringify(await orUnavailable(records.read(watch.tenant, id)));
@@ -113,6 +125,23 @@ export function createEventsRouter({ read, records, stopping }: EventsDependenci
       tend(watch);
     }
     watches.delete(id);
+  }
+
+  /** A stream ends with the session that opened it. Where Redis is away, it is asked again at the next look. */
+  async function authenticateAgain({ streams }: Watch): Promise<void> {
+    const now = performance.now();
+    const due = [...streams].filter(({ authenticatedAt }) => now - authenticatedAt >= limits.viewEveryMs);
+    const asked = due.map(async (stream) => {
+      try {
+        await authenticate(stream.req);
+        stream.authenticatedAt = now;
+      } catch (error) {
+        if (error instanceof Unavailable) return;
+        stream.res.end();
+        streams.delete(stream);
+      }
+    });
+    await Promise.all(asked);
   }
 
   function deliver({ state, streams }: Watch): void {

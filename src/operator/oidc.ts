@@ -94,7 +94,7 @@ export function createOidc(
       const detail = `An operator is in ${groups.length > 1 ? 'one of the groups' : 'the group'} ${groups.join(', ')}`;
       if (!known.success) {
         const advice = 'the issuer does not say which groups you are in: the app there needs a groups claim';
-        throw new NotAnOperator(`${detail}, and ${advice}.`, 'no_groups_claim');
+        throw new NotAnOperator(`${detail}, and ${advice}.`, 'no_groups_claim', sub);
       }
       if (!known.data.some((one) => groups.includes(one))) {
         throw new NotAnOperator(`${detail}, and you are not.`, 'not_in_group', sub);

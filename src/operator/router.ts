@@ -4,18 +4,19 @@ import type { Users } from '../directory/users.js';
 import type { Outbound } from '../outbound/outbound.js';
 import { type AppsDependencies, createApps, createAppsRouter } from './apps.js';
 import { type AuditDependencies, createAuditRouter, createAuditViews } from './audit.js';
-import { createAuthenticate } from './authenticate.js';
+import { createAuthenticate, createIsAdminToken, isGuess } from './authenticate.js';
 import { createConsoleRouter } from './console/router.js';
-import type { SignInDependencies } from './console/sign-in.js';
 import { createCookies } from './cookies.js';
 import { createEventsRouter, type EventsDependencies } from './events.js';
 import { createOidc } from './oidc.js';
 import { createOverview } from './overview.js';
+import { createRefusal, type RefusalDependencies } from './refusal.js';
 import { createRevocations, createRevocationsRouter, type RevocationsDependencies } from './revocations.js';
+import { createRequireSameOrigin } from './same-origin.js';
 import { createSessions, type SessionsOfOperatorsDependencies } from './session.js';
-import { createSessionsRouter } from './sessions.js';
 import { createSignInCookie } from './sign-in-cookie.js';
 import { createUsersRouter, createUserViews, type UsersDependencies } from './users.js';
+import { createValidAfterRouter } from './valid-after.js';
 
 export type OperatorDependencies = RevocationsDependencies &
   AppsDependencies &
@@ -23,7 +24,7 @@ export type OperatorDependencies = RevocationsDependencies &
   AuditDependencies &
   SessionsOfOperatorsDependencies &
   Pick<EventsDependencies, 'stopping'> &
-  Pick<SignInDependencies, 'logger' | 'refused' | 'audited'> & { users: Users; send: Outbound['send'] };
+  RefusalDependencies & { users: Users; send: Outbound['send'] };
 
 export function createOperatorRouter(dependencies: OperatorDependencies): Router {
   const { adminToken, settings, send } = dependencies;
@@ -34,21 +35,48 @@ export function createOperatorRouter(dependencies: OperatorDependencies): Router
   const trail = createAuditViews(dependencies);
   const sessions = createSessions(dependencies);
   const cookies = createCookies(publicUrl);
-  const authenticate = createAuthenticate({ adminToken, sessions, cookies });
+  const isAdminToken = createIsAdminToken(adminToken);
+  const requireSameOrigin = createRequireSameOrigin(publicUrl);
+  const authenticate = createAuthenticate({ isAdminToken, sessions, cookies, requireSameOrigin });
+  const refusal = createRefusal(dependencies);
   const router = Router();
+  router.use('/api', (_req, res, next) => {
+    // What a cookie opened is in a browser, which would keep it.
+    res.set('cache-control', 'no-store');
+    next();
+  });
   // Apps ask this one with tokens of their own, so it comes before the operators' door.
-  router.use(createSessionsRouter(dependencies));
+  router.use(createValidAfterRouter({ ...dependencies, refusal }));
   router.use('/api', async (req, res, next) => {
-    res.locals.operator = await authenticate.byTokenOrSession(req);
+    try {
+      res.locals.operator = await authenticate.byTokenOrSession(req);
+    } catch (error) {
+      throw isGuess(error) ? await refusal(req, error) : error;
+    }
     next();
   });
   router.use(createRevocationsRouter(revocations), createAppsRouter(apps));
   router.use(createUsersRouter(people), createAuditRouter(trail));
-  router.use(createEventsRouter({ ...dependencies, read: revocations.read }));
+  router.use(
+    createEventsRouter({
+      ...dependencies,
+      read: revocations.read,
+      authenticate: (req) => authenticate.byTokenOrSession(req, { isUse: false }),
+    }),
+  );
   router.use(
     createConsoleRouter({
       ...dependencies,
-      ...{ revocations, apps, people, trail, sessions, cookies, authenticate },
+      revocations,
+      apps,
+      people,
+      trail,
+      sessions,
+      cookies,
+      isAdminToken,
+      requireSameOrigin,
+      authenticate,
+      refusal,
       overview: createOverview({ apps, records: dependencies.records }),
       atIssuer: operators.oidc && {
         oidc: createOidc(operators.oidc, { send, publicUrl }),

@@ -2,13 +2,15 @@
 import type { IncomingMessage } from 'node:http';
 import { RequestError } from '../request-error.js';
 
-/** Throws RequestError 403. Browsers that send no Sec-Fetch-Site, as over plain http, send the Origin of a POST. */
-export function requireSameOrigin({ headers }: IncomingMessage): void {
-  const site = headers['sec-fetch-site'];
-  if (site === undefined ? isOwn(headers.origin, headers.host) : site === 'same-origin') return;
-  throw new RequestError(403, 'cross_site', 'With a cookie this is taken from the pages of the console alone.');
-}
+export type RequireSameOrigin = (req: IncomingMessage) => void;
 
-function isOwn(origin: string | undefined, host: string | undefined): boolean {
-  return origin !== undefined && host !== undefined && URL.canParse(origin) && new URL(origin).host === host;
+/** Browsers that send no Sec-Fetch-Site, as over plain http, send the Origin of a POST. Host is what anybody says. */
+export function createRequireSameOrigin(publicUrl: string): RequireSameOrigin {
+  const { origin } = new URL(publicUrl);
+  /** Throws RequestError 403. */
+  return ({ headers }) => {
+    const site = headers['sec-fetch-site'];
+    if (site === undefined ? headers.origin === origin : site === 'same-origin') return;
+    throw new RequestError(403, 'cross_site', 'With a cookie this is taken from the pages of the console alone.');
+  };
 }

@@ -134,6 +134,19 @@ describe('a session is over', () => {
   });
 });
 
+it('a stream that a session has opened ends with it', async () => {
+  await browser.signInWithToken(ADMIN_TOKEN);
+  // Nobody works here, so that it goes on.
+  await gateway.directory.put('default', { userName: 'alan', emails: ['alan@example.com'] });
+  const order = request(gateway.url).post('/api/revocations').set(bearer);
+  const { revocationId } = (await order.send(JSON.stringify({ tenant: 'default', userName: 'alan' }))).body;
+  const headers = { cookie: `${COOKIE}=${await idOf()}` };
+  const stream = await fetch(`${gateway.url}/api/revocations/${revocationId}/events`, { headers });
+  expect(stream.status).toBe(200);
+  ahead = 61 * MINUTE;
+  expect(await stream.text()).not.toContain('event: end');
+}, 15_000);
+
 describe('a universal logout of the operator', () => {
   it('ends the console session too, and not that of anybody else', async () => {
     const token = createBrowser(gateway.url);
@@ -265,6 +278,41 @@ describe('whoever writes into Redis', () => {
   });
 });
 
+it('what the API answers, or refuses, is kept by no cache', async () => {
+  await browser.signInWithToken(ADMIN_TOKEN);
+  const cookie = `${COOKIE}=${await idOf()}`;
+  for (const path of ['/api/users', '/api/audit', '/api/none', '/api/sessions/valid-after']) {
+    for (const headers of [{ cookie }, bearer, {}]) {
+      expect((await request(gateway.url).get(path).set(headers)).headers['cache-control']).toBe('no-store');
+    }
+  }
+});
+
+describe('guesses at the ADMIN_TOKEN', () => {
+  it('are counted and noted wherever they are made, and the right one is let in all the same', async () => {
+    const limits = { refusedPerMinute: 4, auditedPerMinute: 3 };
+    const own = await startGateway({ ...settings(), limits }, { roles: ['api'] });
+    const ask = (path: string, authorization: string) => request(own.url).get(path).set({ authorization });
+    const valid = '/api/sessions/valid-after?userName=ada';
+    try {
+      for (const authorization of ['Bearer wrong', 'Basic eDp4']) {
+        expectDocumented('listApps', 401, await ask('/api/apps', authorization), 'invalid_token');
+        expectDocumented('readValidAfter', 401, await ask(valid, authorization), 'invalid_token');
+      }
+      expectDocumented('listApps', 429, await ask('/api/apps', 'Bearer wrong'), 'too_many_requests');
+      expectDocumented('readValidAfter', 429, await ask(valid, 'Bearer wrong'), 'too_many_requests');
+      expectDocumented('listApps', 200, await ask('/api/apps', bearer.authorization));
+      expectDocumented('readValidAfter', 200, await ask(valid, bearer.authorization));
+      // Who shows nothing guesses nothing.
+      expectDocumented('listApps', 401, await request(own.url).get('/api/apps'), 'invalid_token');
+      const entry = { event: 'operator.refused', tenant: '_', status: '401', reason: 'wrong_token' };
+      expect(await own.audit()).toEqual([entry, entry, entry]);
+    } finally {
+      await own.close();
+    }
+  });
+});
+
 describe('a cookie that is no session', () => {
   it.each(['', 'x', 'A'.repeat(43), 'undefined', '*', '%00', '../x'])('opens nothing [%s]', async (value) => {
     const headers = { cookie: `${COOKIE}=${value}` };
@@ -325,6 +373,8 @@ describe('another site', () => {
     ['is nobody', { 'sec-fetch-site': 'none' }],
     ['says nothing', {}],
     ['has another origin', { origin: 'https://evil.example.com' }],
+    ['has the origin of the host that it asks', { host: 'evil.example.com', origin: 'https://evil.example.com' }],
+    ['has our host over plain http', { origin: PUBLIC_URL.replace('https', 'http') }],
     ['has no origin', { origin: 'null' }],
     ['has another port', { origin: 'http://127.0.0.1:1' }],
     ['lies in one of two', { 'sec-fetch-site': 'cross-site', origin: PUBLIC_URL }],
@@ -346,10 +396,19 @@ describe('another site', () => {
     expect(apps).toMatchObject([{ state: 'moving' }]);
   });
 
+  it('keeps no session alive by what it is refused', async () => {
+    await browser.signInWithToken(ADMIN_TOKEN);
+    ahead = 59 * MINUTE;
+    const headers = { 'sec-fetch-site': 'cross-site', cookie: `${COOKIE}=${await idOf()}` };
+    expect((await request(gateway.url).post('/api/revocations').set(headers).send('')).status).toBe(403);
+    ahead = 61 * MINUTE;
+    expect(await isIn()).toBe(false);
+  });
+
   it('is not what our own pages are, also where the browser names only the origin', async () => {
     await browser.signInWithToken(ADMIN_TOKEN);
     const cookie = `${COOKIE}=${await idOf()}`;
-    for (const headers of [own, { origin: gateway.url }]) {
+    for (const headers of [own, { origin: PUBLIC_URL }]) {
       const path = '/api/apps/default/intranet/resume';
       expectDocumented(
         'resumeApp',

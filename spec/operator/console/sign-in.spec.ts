@@ -162,8 +162,7 @@ describe('at the issuer', () => {
     expectVisit('finishSignIn', 403, visit);
     expect(visit.page.querySelector('[role=alert]')?.text).toContain(words);
     await expectNobody();
-    const operator = reason === 'not_in_group' ? 'oidc:00u1operator' : undefined;
-    expect(await trail()).toEqual([{ event: 'operator.refused', operator, reason }]);
+    expect(await trail()).toEqual([{ event: 'operator.refused', operator: 'oidc:00u1operator', reason }]);
   });
 
   it.each<[string, (claims: JWTPayload) => JWTPayload]>([
@@ -402,6 +401,12 @@ describe('with the ADMIN_TOKEN', () => {
       for (const who of [createBrowser(own.url), browser]) {
         expect((await who.get(OIDC)).url).toBe(`${PUBLIC_URL}/console`);
       }
+      // Whom the issuer has vouched for is told and noted, however many strangers there are.
+      issuer.state.groups = [];
+      expectVisit('finishSignIn', 403, await createBrowser(own.url).get(OIDC));
+      const noted = async () => (await own.audit()).filter(({ event }) => event === 'operator.refused');
+      await eventually(noted, (all) => all.length === 2);
+      expect((await noted()).at(-1)).toMatchObject({ operator: 'oidc:00u1operator', reason: 'not_in_group' });
     } finally {
       await own.close();
     }

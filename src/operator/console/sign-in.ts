@@ -5,10 +5,11 @@ import type { Logger } from '../../logger.js';
 import { orUnavailable } from '../../redis.js';
 import { readBody } from '../../request-body.js';
 import { RequestError } from '../../request-error.js';
-import { createIsAdminToken } from '../authenticate.js';
+import { type IsAdminToken, WRONG_TOKEN } from '../authenticate.js';
 import type { Cookies } from '../cookies.js';
-import { NotAnOperator, type Oidc } from '../oidc.js';
-import { requireSameOrigin } from '../same-origin.js';
+import type { Oidc } from '../oidc.js';
+import type { Refusal } from '../refusal.js';
+import type { RequireSameOrigin } from '../same-origin.js';
 import { operatorOf, type Sessions, type Who } from '../session.js';
 import type { SignInCookie } from '../sign-in-cookie.js';
 import { sendPage } from './layout.js';
@@ -19,23 +20,22 @@ const MAX_PATH = 1_000;
 
 export type SignInDependencies = {
   adminToken: string | undefined;
+  isAdminToken: IsAdminToken;
   /** Where `operators.oidc` is in the settings. */
   atIssuer: { oidc: Oidc; signInCookie: SignInCookie } | undefined;
   sessions: Sessions;
   cookies: Cookies;
+  requireSameOrigin: RequireSameOrigin;
   audit: Audit;
   logger: Logger;
-  /** Counts what a stranger asks of us; answers what takes the place of the answer where there is too much of it. */
-  refused(address: string): Promise<RequestError | undefined>;
-  /** Whether one more refusal is written into the audit trail. */
-  audited(): Promise<boolean>;
+  refusal: Refusal;
   now: () => number;
 };
 
 export function createSignInRouter(dependencies: SignInDependencies): Router {
-  const { adminToken, atIssuer, sessions, cookies, audit, logger, refused, audited, now } = dependencies;
+  const { adminToken, isAdminToken, atIssuer, sessions, cookies, requireSameOrigin } = dependencies;
+  const { refusal, audit, logger, now } = dependencies;
   const router = Router();
-  const isAdminToken = createIsAdminToken(adminToken);
   const ways = { token: adminToken !== undefined, issuer: atIssuer?.oidc.issuer };
 
   router.get('/console/sign-in', async (req, res) => {
@@ -50,7 +50,7 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
     const returnTo = pathIn(form.get('returnTo'));
     if (isAdminToken(form.get('token')?.trim())) return enter(req, res, { by: 'token' }, returnTo);
     const mistake = 'That is not the ADMIN_TOKEN.';
-    const wrong = new RequestError(401, 'invalid_token', mistake, { reason: 'wrong_token' });
+    const wrong = new RequestError(401, 'invalid_token', mistake, { reason: WRONG_TOKEN });
     const answer = await refusal(req, wrong);
     if (answer !== wrong) throw answer;
     res.status(401);
@@ -104,20 +104,6 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
     res.redirect(303, returnTo);
   }
 
-  /** Counts and notes it; answers what the caller gets, which is a 429 where there are too many. */
-  async function refusal(req: Request, error: RequestError): Promise<RequestError> {
-    const tooMany = await refused(addressOf(req));
-    const { status, reason } = tooMany ?? error;
-    const sub = error instanceof NotAnOperator ? error.sub : undefined;
-    const facts = { operator: sub === undefined ? undefined : operatorOf({ by: 'oidc', sub }), status, reason };
-    logger.info({ ...facts, detail: error.detail }, 'operator.refused');
-    if (!tooMany && (await audited())) {
-      // It stands whether or not it could be written down.
-      void record({ event: 'operator.refused', ...facts }).catch((cause) => logger.error({ error: cause }, 'audit'));
-    }
-    return tooMany ?? error;
-  }
-
   function required() {
     if (!atIssuer) throw new RequestError(404, 'not_found', 'operators.oidc is not in the settings.');
     return atIssuer;
@@ -128,10 +114,6 @@ export function createSignInRouter(dependencies: SignInDependencies): Router {
   }
 
   return router;
-}
-
-function addressOf(req: Request): string {
-  return req.socket.remoteAddress ?? '';
 }
 
 /** A path of the console, whatever was asked for, and short enough for a cookie. */

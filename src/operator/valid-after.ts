@@ -6,8 +6,9 @@ import type { Users } from '../directory/users.js';
 import { orUnavailable } from '../redis.js';
 import type { Settings } from '../settings.js';
 import type { ValidAfter } from '../valid-after.js';
-import { createAuthenticateForSessions } from './authenticate.js';
+import { createAuthenticateForSessions, isGuess } from './authenticate.js';
 import { parse } from './parse.js';
+import type { Refusal } from './refusal.js';
 import { identifier, noSuchTenant } from './revocations.js';
 
 /** Of one e-mail address. Who shares it with more people than this is not somebody that an app can log in by it. */
@@ -23,20 +24,26 @@ const question = z
   })
   .refine((one) => identifierKinds.filter((kind) => one[kind] !== undefined).length === 1);
 
-export type SessionsDependencies = {
+export type ValidAfterDependencies = {
   users: Pick<Users, 'findWithDeleted'>;
   validAfter: ValidAfter;
   settings: Settings;
   adminToken: string | undefined;
+  refusal: Refusal;
 };
 
-export function createSessionsRouter({ users, validAfter, settings, adminToken }: SessionsDependencies): Router {
+export function createValidAfterRouter(dependencies: ValidAfterDependencies): Router {
+  const { users, validAfter, settings, adminToken, refusal } = dependencies;
   const router = Router();
   const authenticate = createAuthenticateForSessions(settings.tenants, adminToken);
 
   router.get('/api/sessions/valid-after', async (req, res) => {
     const { tenant = 'default' } = req.query;
-    authenticate(req.headers.authorization, String(tenant));
+    try {
+      authenticate(req.headers.authorization, String(tenant));
+    } catch (error) {
+      throw isGuess(error) ? await refusal(req, error) : error;
+    }
     const asked = parse(question, req.query);
     if (!settings.tenants.some(({ id }) => id === asked.tenant)) throw noSuchTenant();
     const kind = identifierKinds.find((one) => asked[one] !== undefined) ?? 'id';
@@ -45,7 +52,6 @@ export function createSessionsRouter({ users, validAfter, settings, adminToken }
     // A session outlives the deletion of its person, and must not be good again once the person comes back.
     const ids = [...(found?.living ?? []), ...(found?.deleted ?? [])].map(({ resource }) => resource.id);
     const time = await orUnavailable(validAfter.read(asked.tenant, ids));
-    res.set('cache-control', 'no-store');
     // Only who has a watermark is named: whether anybody else is in the directory is not for apps to learn.
     const user = time !== undefined && ids.length === 1 ? ids[0] : null;
     res.json({ user, validAfter: time === undefined ? null : new Date(time).toISOString() });
