@@ -46,9 +46,9 @@ export function createOidc(
     return discovered;
   }
 
-  function discover(): Promise<Configuration> {
+  async function discover(): Promise<Configuration> {
     const server = new URL(issuer);
-    return discovery(server, clientId, undefined, ClientSecretBasic(clientSecret), {
+    const config = await discovery(server, clientId, undefined, ClientSecretBasic(clientSecret), {
       timeout: TIMEOUT_MS / 1_000,
       // Without it the signature of an ID token that came straight from the issuer would not be looked at. Whether plain
       // http is allowed is the address guard's decision, at connect time.
@@ -65,6 +65,11 @@ export function createOidc(
         return new Response(response.body || null, { status: response.status, headers: response.headers });
       },
     });
+    const { protocol } = new URL(config.serverMetadata().authorization_endpoint ?? '');
+    // That is where browsers are sent.
+    if (protocol !== 'https:' && protocol !== server.protocol)
+      throw new TypeError('its authorization endpoint is no page');
+    return config;
   }
 
   return {
@@ -113,6 +118,8 @@ export function createOidc(
     const claims = tokens.claims();
     if (!claims) throw new TypeError('there is no ID token');
     const { sub } = claims;
+    // As OpenID Connect Core 1.0 §2 has it; the audit trail would keep whatever it is.
+    if (!/^[\x20-\x7e]{1,255}$/.test(sub)) throw new TypeError('the sub is not of 1 to 255 ASCII characters');
     if (claims.groups !== undefined || !config.serverMetadata().userinfo_endpoint) {
       return { sub, claimed: claims.groups };
     }

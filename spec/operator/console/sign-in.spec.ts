@@ -1,5 +1,7 @@
 /** How operators come in: at the issuer, with the ADMIN_TOKEN, and every way that must not lead in. */
 import { hash, hkdfSync } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { EncryptJWT, type JWTPayload } from 'jose';
 import { type Browser, createBrowser, expectVisit } from '../../support/console-browser.js';
 import { eventually } from '../../support/eventually.js';
@@ -172,6 +174,9 @@ describe('at the issuer', () => {
     ['another audience', (claims) => ({ ...claims, aud: 'another-app' })],
     ['an end that has passed', (claims) => ({ ...claims, exp: 1_000 })],
     ['no subject', ({ sub: _, ...claims }) => claims],
+    ['an empty subject', (claims) => ({ ...claims, sub: '' })],
+    ['a subject of 256 characters', (claims) => ({ ...claims, sub: 'x'.repeat(256) })],
+    ['a subject of two lines', (claims) => ({ ...claims, sub: '00u1\noperator' })],
   ])('an ID token with %s lets nobody in', async (_what, claims) => {
     issuer.state.claims = claims;
     expectVisit('finishSignIn', 403, await browser.get(OIDC));
@@ -276,6 +281,31 @@ describe('at the issuer', () => {
       await own.close();
     }
   });
+
+  it.each(['javascript:alert(1)', 'no address', undefined])(
+    'that leads browsers nowhere is none [%s]',
+    async (endpoint) => {
+      const server = createServer((_req, res) => {
+        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+        res.setHeader('content-type', 'application/json');
+        res.end(JSON.stringify({ issuer: url, authorization_endpoint: endpoint, token_endpoint: `${url}/token` }));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const its = {
+        issuer: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        ...CONSOLE_CLIENT,
+        groups: ['SecOps'],
+      };
+      const own = await startGateway({ operators: { oidc: its }, tenants: [{ id: 'default' }] }, { roles: ['api'] });
+      try {
+        expectVisit('signInAtIssuer', 503, await createBrowser(own.url).get(OIDC, { follow: false }));
+      } finally {
+        await own.close();
+        server.close();
+        server.closeAllConnections();
+      }
+    },
+  );
 
   it('that calls itself otherwise than the settings do is not one', async () => {
     const its = { issuer: issuer.issuer.replace('127.0.0.1', 'localhost'), ...CONSOLE_CLIENT, groups: ['SecOps'] };
