@@ -374,6 +374,7 @@ describe('every value stays text', () => {
     ['a page that there is not', 404, () => `/console/${query}`],
     ['apps', 200, () => `/console/apps?done=${query}`],
     ['what every object has', 200, () => '/console/apps?done=constructor'],
+    ['people by what is no name', 400, () => '/console/users?by=tenant&named=default'],
     ['people by what every object has', 400, () => '/console/users?by=__proto__&named=x'],
   ])('%s', async (_what, status, path) => {
     const visit = await browser.get(path());

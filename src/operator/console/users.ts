@@ -1,5 +1,6 @@
 /** `/console/users`: who is in the directory of one tenant, by any identifier or page by page. */
 import { Router } from 'express';
+import { RequestError } from '../../request-error.js';
 import type { Settings } from '../../settings.js';
 import type { UserViews } from '../users.js';
 import { choose, field, filled, html, nextPage, type Row, sendPage, stateOf, table, tenantIn } from './layout.js';
@@ -24,6 +25,10 @@ export function createUsersPage({ people, settings }: UsersPageDependencies): Ro
     const query = filled(req.query);
     const tenant = tenantIn(query, settings);
     const { by = 'userName', named, cursor } = query;
+    if (!kinds.some(({ value }) => value === by)) {
+      const detail = `by needs to be one of ${kinds.map(({ value }) => value).join(', ')}.`;
+      throw new RequestError(400, 'malformed_request', detail);
+    }
     const place = { tenant, ...(cursor !== undefined && { cursor }) };
     const { users, ...rest } = await people.list(named === undefined ? place : { tenant, [String(by)]: named });
     const found = users.map((user) => row(user, tenant));
