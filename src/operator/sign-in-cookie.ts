@@ -1,5 +1,5 @@
 /** Sign-ins under way at the issuer: each sealed into a cookie of the browser that began it, for ten minutes, good once. */
-import { createHash, hkdfSync } from 'node:crypto';
+import { createHash, scryptSync } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { EncryptJWT, errors, jwtDecrypt } from 'jose';
 import { orUnavailable, type RedisClient } from '../redis.js';
@@ -33,7 +33,8 @@ export type SignInCookieDependencies = {
 
 /** Nothing is kept here of a sign-in that is only begun, so that strangers who begin many fill nothing. */
 export function createSignInCookie({ redis, prefix, cookies, clientSecret, now }: SignInCookieDependencies) {
-  const key = new Uint8Array(hkdfSync('sha256', clientSecret, '', 'console sign-in', 32));
+  // Whoever begins a sign-in could guess at the secret with the cookie, so that each guess is to cost something.
+  const key = new Uint8Array(scryptSync(clientSecret, 'console sign-in', 32));
 
   async function unseal(sealed: string): Promise<SignInUnderWay | undefined> {
     try {
