@@ -79,8 +79,8 @@ const app = (id: string, more: object = {}, { url = origin(), apiKey = API_KEY }
   ...more,
 });
 const webhook = (id: string, url: string) => ({ id, connector: 'webhook', options: { url, secret: SECRET } });
-const operators = (issuer: string) => ({
-  oidc: { issuer, clientId: '0oa9', clientSecret: 'a-s3cret-of-oidc', groups: ['SecOps'] },
+const operators = (issuer: string, subjectIssuers: string[] = []) => ({
+  oidc: { issuer, clientId: '0oa9', clientSecret: 'a-s3cret-of-oidc', groups: ['SecOps'], subjectIssuers },
 });
 const good = () => ({
   publicUrl: proxy.url,
@@ -150,7 +150,10 @@ it(
     const before = await gateway.state();
     const settings = good();
     settings.tenants[0]?.apps.push(app('newcomer'));
-    const { code, stdout, lines, amiss } = await run({ ...settings, operators: operators(okta.issuer) });
+    const { code, stdout, lines, amiss } = await run({
+      ...settings,
+      operators: operators(okta.issuer, ['https://okta.example.com']),
+    });
     expect([code, amiss]).toEqual([0, []]);
     expect(stdout).toMatch(/\n0 problems, 0 warnings, \d\d ok\n$/);
     expect(await gateway.state()).toEqual(before);
@@ -171,6 +174,7 @@ type Amiss = [what: string, line: RegExp][];
 /** Each thing in the settings is wrong in one way; nothing else is to be told. */
 const inSettings: Amiss = [
   ['no operators', /^warning operators: ADMIN_TOKEN is not set: .* → set it/],
+  ['operators unknown to every trust', /^warning operators: a universal logout of an operator .* → name the issuer/],
   ['no alerts', /^warning alerts: nobody is told .* → set alerts\.webhook$/],
   ['a trust that is disabled', /^warning tenant default: a trust is disabled: .* 403 \(off\) → /],
   [

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseDocument, visit } from 'yaml';
 import type { Config } from '../../config.js';
+import { whyOutOfReach } from '../../operator/places.js';
 import { endpoints } from '../../revocation/trust.js';
 import type { TenantSettings } from '../../settings.js';
 import { type Finding, ok, problem, warning } from './finding.js';
@@ -17,9 +18,11 @@ export function mistakes(problems: readonly string[]): Finding[] {
 
 export function checkSettings(config: Config, tenants: readonly TenantSettings[]): Finding[] {
   const { adminToken, settings } = config;
+  const outOfReach = whyOutOfReach(settings);
   return [
     ok('settings', `${config.configFile} and the environment are good`),
     checkOperators(adminToken, settings.operators),
+    ...(outOfReach ? [warning('operators', outOfReach, 'name the issuer by which a trust knows them there')] : []),
     ...(settings.alerts.webhook
       ? []
       : [warning('alerts', 'nobody is told when a revocation fails', 'set alerts.webhook')]),
