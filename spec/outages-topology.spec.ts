@@ -266,6 +266,6 @@ describe('with a Cluster', () => {
     await cluster.masters[2]?.admin.config('SET', 'maxmemory', '1mb');
     expect(await ready()).toBe(503);
     await cluster.masters[2]?.admin.config('SET', 'maxmemory', '0');
-    await expectFailover(() => cluster.master.kill());
+    await expectFailover(cluster.kill);
   }, 60_000);
 });
