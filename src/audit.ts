@@ -73,7 +73,7 @@ export function readAudit(fields: readonly (Buffer | string)[]): Record<string, 
 }
 
 // Those that may match, judged by their text, and the last one that was looked at: most of a trail is not asked for, and
-// taking it apart elsewhere costs ten times as much. An entry of an older trail has no text, and may always match.
+// taking all of it apart here takes more than twice as long. An entry of an older trail has no text, and may always match.
 const FIND = `
 local page = redis.call('XREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
 local found = {}
