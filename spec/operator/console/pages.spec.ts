@@ -435,6 +435,9 @@ describe('a page', () => {
     const visit = await createBrowser(gateway.url).get(style);
     expectVisit('readStylesheet', 200, visit);
     expect(visit.headers.get('cache-control')).toContain('immutable');
+    // What a process of another version names.
+    const another = await createBrowser(gateway.url).get('/console/console.css?0123456789ab');
+    expect([another.status, another.headers.get('cache-control')]).toEqual([200, 'no-cache']);
   });
 
   it('has an icon, so that browsers look for none elsewhere', async () => {

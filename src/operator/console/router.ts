@@ -11,7 +11,7 @@ import { createRevocationPage } from './revocation.js';
 import { createRevocationsPage, type RevocationsPageDependencies } from './revocations.js';
 import { createSignInRouter, type SignInDependencies } from './sign-in.js';
 import { createWhoIs } from './sought.js';
-import { stylesheet } from './stylesheet.js';
+import { stylesheet, stylesheetPath } from './stylesheet.js';
 import { createUserPage, type UserPageDependencies } from './user.js';
 import { createUsersPage } from './users.js';
 
@@ -49,8 +49,11 @@ export function createConsoleRouter(dependencies: ConsoleDependencies): Router {
     next();
   });
 
-  router.get('/console/console.css', (_req, res) => {
-    res.set('cache-control', 'public, max-age=31536000, immutable').type('css').send(stylesheet);
+  router.get('/console/console.css', (req, res) => {
+    // A process of another version may be asked for it, whose pages name another one.
+    const isNamed = req.originalUrl === stylesheetPath;
+    res.set('cache-control', isNamed ? 'public, max-age=31536000, immutable' : 'no-cache');
+    res.type('css').send(stylesheet);
   });
 
   router.get(iconPath, (_req, res) => {
