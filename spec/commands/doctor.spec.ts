@@ -171,6 +171,17 @@ it(
 
 type Amiss = [what: string, line: RegExp][];
 
+function tellsJust(amiss: Amiss, found: () => Run): void {
+  it.each(amiss)('%s', (_what, line) => {
+    expect(found().amiss).toContainEqual(expect.stringMatching(line));
+  });
+
+  it('and nothing else, in this order, with exit code 1', () => {
+    expect(found().amiss).toEqual(amiss.map(([, line]) => expect.stringMatching(line)));
+    expect(found().code).toBe(1);
+  });
+}
+
 /** Each thing in the settings is wrong in one way; nothing else is to be told. */
 const inSettings: Amiss = [
   ['no operators', /^warning operators: ADMIN_TOKEN is not set: .* → set it/],
@@ -377,14 +388,7 @@ describe.each<{ what: string; spoil: () => Promise<unknown>; mend: () => Promise
     found = await run(good()).finally(mend);
   }, RUN_MS);
 
-  it.each(amiss)('%s', (_what, line) => {
-    expect(found.amiss).toContainEqual(expect.stringMatching(line));
-  });
-
-  it('and nothing else, in this order, with exit code 1', () => {
-    expect(found.amiss).toEqual(amiss.map(([, line]) => expect.stringMatching(line)));
-    expect(found.code).toBe(1);
-  });
+  tellsJust(amiss, () => found);
 });
 
 describe('says what is wrong with the processes that run', () => {
@@ -513,14 +517,7 @@ describe('says what is wrong with the processes that run', () => {
     admin.disconnect();
   }, RUN_MS);
 
-  it.each(amiss)('%s', (_what, line) => {
-    expect(found.amiss).toContainEqual(expect.stringMatching(line));
-  });
-
-  it('and nothing else, in this order, with exit code 1', () => {
-    expect(found.amiss).toEqual(amiss.map(([, line]) => expect.stringMatching(line)));
-    expect(found.code).toBe(1);
-  });
+  tellsJust(amiss, () => found);
 });
 
 it(
